@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the scripts in this folder share: where things are cached, how a long
+# step shows its progress, and how a command runs inside the root file system.
+
+set -euo pipefail
+umask 022
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/stable-pages
+build=$top/build
+series_supported="7.2 7.3"
+
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+# step TITLE COMMAND...: run a long command with its output in a log, show that
+# it is alive, and name the log if it fails.
+step() {
+	local title=$1 log rc=0 pid start=$SECONDS last=0
+	shift
+	mkdir -p "$cache/log"
+	log=$cache/log/$(printf '%s' "$title" | tr -cs 'A-Za-z0-9.' '-').log
+	printf '  %s ...\n' "$title" >&2
+	# A process group of its own, so that an interrupt ends all of it.
+	set -m
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	set +m
+	# shellcheck disable=SC2064
+	trap "kill -TERM -- -$pid 2>/dev/null; exit 130" INT TERM HUP
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.5
+		if ((SECONDS - start >= last + 15)); then
+			last=$((SECONDS - start))
+			printf '    %4d s  %s\n' "$last" \
+				"$(tail -c 300 "$log" | tr '\r' '\n' | tail -n 1 | cut -c1-90)" >&2
+		fi
+	done
+	wait "$pid" || rc=$?
+	trap - INT TERM HUP
+	if ((rc)); then
+		tail -n 15 "$log" >&2
+		die "$title failed (status $rc); the whole log is in $log"
+	fi
+	printf '  %s: %d s\n' "$title" $((SECONDS - start)) >&2
+}
+
+# with_lock COMMAND...: only one set-up works on the cache at a time.
+with_lock() {
+	mkdir -p "$cache"
+	exec 9>"$cache/lock"
+	flock -n 9 || {
+		printf '  waiting for another set-up to finish ...\n' >&2
+		flock 9
+	}
+	"$@"
+	exec 9>&-
+}
+
+# scratch: a folder on the cache's file system for something half made. Whatever
+# a killed set-up left there is removed by the next one; only rename(2) makes a
+# result appear under its final name.
+scratch() {
+	mktemp -d "$cache/tmp.XXXXXX"
+}
+
+drop_scratch() {
+	local d
+	for d in "$cache"/tmp.* "$cache"/old.*; do
+		[ -e "$d" ] || continue
+		chmod -R u+w "$d" 2>/dev/null || true
+		rm -rf "$d"
+	done
+}
+
+hash_of() {
+	cat "$@" | sha256sum | cut -c1-16
+}
+
+root_dir() {
+	printf '%s/root-%s\n' "$cache" "$(hash_of "$top/qemu/packages" "$top/qemu/mkroot")"
+}
+
+# kernel_dir stock|debug: the folder of that kernel of series $KERNEL.
+kernel_dir() {
+	local link=$cache/$1-${KERNEL:-7.2}
+	if [ ! -e "$link/release" ]; then
+		case $1 in
+		stock) die "there is no kernel of series ${KERNEL:-7.2} yet; type: make setup" ;;
+		debug) die "there is no debug kernel of series ${KERNEL:-7.2} yet; type: make debug-kernel" ;;
+		*) die "'$1' is neither stock nor debug" ;;
+		esac
+	fi
+	readlink -f "$link"
+}
+
+# in_root [BWRAP-OPTION...] -- COMMAND...: run a command in the root file
+# system, which is read-only; the project, the cache and /tmp are not. The
+# command sees the project and the cache at the paths they have outside.
+in_root() {
+	local options=()
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	local root
+	root=$(root_dir)
+	[ -d "$root" ] || die "there is no root file system yet; type: make setup"
+	mkdir -p "$cache/home" "$build"
+	# The root directory itself is a tmpfs, so that the project and the cache
+	# can be mounted at whatever path they have outside.
+	local args=(
+		--unshare-user --uid 0 --gid 0 --unshare-pid --unshare-ipc --die-with-parent
+		--tmpfs / --ro-bind "$root/usr" /usr --ro-bind "$root/etc" /etc
+		--tmpfs /var --ro-bind "$root/var/lib" /var/lib --dir /var/cache/apt
+		--symlink usr/bin /bin --symlink usr/sbin /sbin
+		--symlink usr/lib /lib --symlink usr/lib64 /lib64
+		--dev-bind /dev /dev --proc /proc --dir /sys --dir /mnt
+		--tmpfs /tmp --tmpfs /run --symlink ../run /var/run --symlink ../tmp /var/tmp
+		--ro-bind-try /etc/resolv.conf /etc/resolv.conf
+		--ro-bind-try /etc/hosts /etc/hosts
+		--ro-bind-try /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+		--bind "$cache" "$cache" --bind "$top" "$top"
+		--setenv HOME "$cache/home" --setenv PATH /usr/sbin:/usr/bin:/sbin:/bin
+		--setenv CARGO_HOME "$cache/home/cargo" --setenv LC_ALL C.UTF-8
+		--unsetenv MAKEFLAGS --unsetenv MFLAGS --unsetenv MAKELEVEL
+		--chdir "$PWD"
+	)
+	if [ -d "${CARGO_HOME:-$HOME/.cargo}" ]; then
+		local c
+		for c in config config.toml; do
+			[ -f "${CARGO_HOME:-$HOME/.cargo}/$c" ] || continue
+			mkdir -p "$cache/home/cargo"
+			: >>"$cache/home/cargo/$c"
+			args+=(--ro-bind "${CARGO_HOME:-$HOME/.cargo}/$c" "$cache/home/cargo/$c")
+		done
+	fi
+	bwrap "${args[@]}" "${options[@]}" -- "$@"
+}
