@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Tuples for data that is about to be written.
+
+use core::slice::ChunksExactMut;
+
+use super::{
+    data::Data,
+    error::{
+        Incomplete,
+        Overrun,
+        SetupError, //
+    },
+    format::Format,
+    guard::Guard,
+    intervals::Intervals,
+    tuple::Tuple, //
+};
+
+/// The tags that a [`Generator`] writes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tags {
+    /// The application tag of every interval, 0 to 0xfffe; the block layer's own is 0.
+    pub app: u16,
+    /// The reference tag of the first interval, in intervals; each further interval has one more.
+    ///
+    /// Only the bits that the format has room for are written. The block layer's own is the seed of
+    /// the integrity payload (`bip_set_seed()`), whether or not the format has a reference tag.
+    pub reference: u64,
+}
+
+/// Writes tuples, interval by interval, for data that arrives in segments.
+///
+/// The metadata around a tuple is zeroed, as the block layer has it; what of it is in front of the
+/// tuple is covered by the guard, behind the data.
+pub struct Generator<'a> {
+    intervals: Intervals,
+    tags: Tags,
+    slots: ChunksExactMut<'a, u8>,
+}
+
+impl<'a> Generator<'a> {
+    /// Prepares to fill `metadata`, which says how many intervals there can be.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::MetadataLength`] if `metadata` is not a multiple of the format's metadata
+    /// size, [`SetupError::AppTag`] if the application tag would turn checking off.
+    pub fn new(format: &Format, tags: Tags, metadata: &'a mut [u8]) -> Result<Self, SetupError> {
+        if tags.app == 0xffff {
+            return Err(SetupError::AppTag);
+        }
+        Ok(Self {
+            intervals: Intervals::new(format, metadata.len(), true)?,
+            tags,
+            slots: metadata.chunks_exact_mut(format.metadata_size()),
+        })
+    }
+
+    /// Takes the next segment of data, which may be empty, and may begin and end anywhere in an
+    /// interval.
+    ///
+    /// # Errors
+    ///
+    /// [`Overrun`] if there is no metadata for all of it; nothing is taken then.
+    pub fn push<D: Data + ?Sized>(&mut self, data: &D) -> Result<(), Overrun> {
+        let Self {
+            intervals,
+            tags,
+            slots,
+        } = self;
+        let format = *intervals.format();
+        intervals.push(data, |index, guard| {
+            if let (Some(slot), Some(guard)) = (slots.next(), guard) {
+                fill(&format, *tags, index, guard, slot);
+            }
+        })
+    }
+
+    /// Ends the data, and returns the number of intervals that were written.
+    ///
+    /// Metadata behind those is as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Incomplete`] if the data ended within an interval, whose metadata is as it was.
+    pub fn finish(self) -> Result<u64, Incomplete> {
+        self.intervals.finish()
+    }
+}
+
+fn fill(format: &Format, tags: Tags, index: u64, guard: Guard, slot: &mut [u8]) {
+    slot.fill(0);
+    let tuple = Tuple {
+        guard: guard.update(&*slot, 0..format.pi_offset()).finish(),
+        app: tags.app,
+        reference: format.ref_tag(tags.reference.wrapping_add(index)),
+    };
+    // A slot is `metadata_size` long, into which the tuple fits by the format's invariant.
+    let _ = tuple.write(format, slot);
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From segments of any length to intervals.
+
+use core::{
+    cmp::min,
+    mem,
+    ops::Range, //
+};
+
+use super::{
+    data::Data,
+    error::{
+        Incomplete,
+        Overrun,
+        SetupError, //
+    },
+    format::Format,
+    guard::Guard, //
+};
+
+/// Splits the data that is pushed into intervals, and computes their guards.
+///
+/// # Invariants
+///
+/// `filled < format.interval()`, and `filled` is zero where `left` is.
+pub(super) struct Intervals {
+    format: Format,
+    /// Bytes that the current interval has got.
+    filled: usize,
+    /// The guard over them.
+    guard: Option<Guard>,
+    /// Intervals that are complete.
+    done: u64,
+    /// Intervals that are not.
+    left: u64,
+}
+
+impl Intervals {
+    /// Intervals for as many as `metadata_len` bytes of metadata describe.
+    ///
+    /// Without `guards`, data is counted but not looked at.
+    pub(super) fn new(
+        format: &Format,
+        metadata_len: usize,
+        guards: bool,
+    ) -> Result<Self, SetupError> {
+        if metadata_len.checked_rem(format.metadata_size()) != Some(0) {
+            return Err(SetupError::MetadataLength);
+        }
+        // INVARIANT: No interval is shorter than a byte.
+        Ok(Self {
+            format: *format,
+            filled: 0,
+            guard: guards.then(|| Guard::new(format.checksum())),
+            done: 0,
+            left: (metadata_len / format.metadata_size()) as u64,
+        })
+    }
+
+    pub(super) fn format(&self) -> &Format {
+        &self.format
+    }
+
+    /// Takes a segment of data, and calls `complete` with index and guard of each interval that
+    /// ends in it; the guard covers the data, not yet the metadata in front of the tuple.
+    pub(super) fn push<D: Data + ?Sized>(
+        &mut self,
+        data: &D,
+        mut complete: impl FnMut(u64, Option<Guard>),
+    ) -> Result<(), Overrun> {
+        let len = data.len();
+        let room = self.room();
+        if len as u64 > room {
+            return Err(Overrun { room });
+        }
+
+        let mut at = 0;
+        while at < len {
+            at = self.take(data, at..len);
+            if self.filled == self.format.interval() {
+                let (index, guard) = self.next();
+                complete(index, guard);
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of complete intervals.
+    pub(super) fn finish(self) -> Result<u64, Incomplete> {
+        match self.filled {
+            0 => Ok(self.done),
+            filled => Err(Incomplete {
+                intervals: self.done,
+                missing: self.format.interval() - filled,
+            }),
+        }
+    }
+
+    /// Bytes of data that there is still metadata for.
+    fn room(&self) -> u64 {
+        self.left
+            .saturating_mul(self.format.interval() as u64)
+            .saturating_sub(self.filled as u64)
+    }
+
+    /// Adds to the current interval what it lacks, as far as `range` of `data` has it, and returns
+    /// where the rest begins.
+    fn take<D: Data + ?Sized>(&mut self, data: &D, range: Range<usize>) -> usize {
+        let len = min(self.format.interval() - self.filled, range.len());
+        let end = range.start + len;
+        self.guard = self.guard.map(|guard| guard.update(data, range.start..end));
+        self.filled += len;
+        end
+    }
+
+    /// Begins the next interval, and returns the index and the guard of the one before.
+    fn next(&mut self) -> (u64, Option<Guard>) {
+        let fresh = self.guard.map(|_| Guard::new(self.format.checksum()));
+        let index = self.done;
+        self.filled = 0;
+        self.done += 1;
+        self.left -= 1;
+        (index, mem::replace(&mut self.guard, fresh))
+    }
+}

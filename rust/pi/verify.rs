@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Comparing data with tuples that are there already.
+
+use core::slice::ChunksExact;
+
+use super::{
+    data::Data,
+    error::{
+        Incomplete,
+        Overrun,
+        SetupError, //
+    },
+    format::Format,
+    guard::Guard,
+    intervals::Intervals,
+    tuple::{
+        Field,
+        Tuple, //
+    },
+};
+
+/// What a [`Verifier`] compares.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Checks {
+    /// Compare the guard tag with the data; without it the data is counted, but not read.
+    pub guard: bool,
+    /// Compare the application tag of every interval with this one.
+    pub app: Option<u16>,
+    /// Compare the reference tag of the first interval with this one, of the next with one more,
+    /// and so on, in the bits that the format has room for.
+    ///
+    /// Ignored where the format has no reference tag.
+    pub reference: Option<u64>,
+    /// Skip the intervals whose tuples ask for that (see [`Tuple::is_escape`]).
+    pub escapes: bool,
+}
+
+impl Checks {
+    /// What the block layer compares after a read: reference tag and guard, but for escapes.
+    ///
+    /// `reference` is the seed of the integrity payload.
+    pub const fn block_layer(reference: u64) -> Self {
+        Self {
+            guard: true,
+            app: None,
+            reference: Some(reference),
+            escapes: true,
+        }
+    }
+
+    /// Whether tuples that were generated from this data still match it: the guard, and nothing is
+    /// skipped.
+    ///
+    /// Reference tags cannot be compared once the tuples have been submitted:
+    /// `blk_integrity_prepare()` replaces them by the device's, and nothing puts them back after a
+    /// write.
+    pub const fn guard_only() -> Self {
+        Self {
+            guard: true,
+            app: None,
+            reference: None,
+            escapes: false,
+        }
+    }
+}
+
+/// An interval whose tuple is not what it should be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Mismatch {
+    /// The index of the interval, from 0 for the first that was pushed.
+    pub interval: u64,
+    /// The first field that differs, in the order in which the block layer compares: reference tag,
+    /// guard tag; then application tag.
+    pub field: Field,
+    /// The tuple as it should be; a field that was not to be compared is as in `actual`.
+    pub expected: Tuple,
+    /// The tuple in the metadata.
+    pub actual: Tuple,
+}
+
+/// What a [`Verifier`] saw.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Summary {
+    /// All intervals, whether they matched, did not, or were skipped.
+    pub intervals: u64,
+    /// Intervals that were reported.
+    pub mismatches: u64,
+    /// Intervals that were skipped because their tuples ask for that.
+    pub escaped: u64,
+}
+
+/// Compares data that arrives in segments with its tuples, interval by interval.
+///
+/// The guard covers the metadata in front of the tuple, as it is in the buffer, behind the data.
+/// Metadata behind the tuple is not looked at.
+pub struct Verifier<'a> {
+    intervals: Intervals,
+    checks: Checks,
+    slots: ChunksExact<'a, u8>,
+    mismatches: u64,
+    escaped: u64,
+}
+
+impl<'a> Verifier<'a> {
+    /// Prepares to compare with the tuples in `metadata`.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::MetadataLength`] if `metadata` is not a multiple of the format's metadata
+    /// size.
+    pub fn new(format: &Format, checks: Checks, metadata: &'a [u8]) -> Result<Self, SetupError> {
+        Ok(Self {
+            intervals: Intervals::new(format, metadata.len(), checks.guard)?,
+            checks,
+            slots: metadata.chunks_exact(format.metadata_size()),
+            mismatches: 0,
+            escaped: 0,
+        })
+    }
+
+    /// Takes the next segment of data, which may be empty, and may begin and end anywhere in an
+    /// interval, and calls `report` once for each interval that ends in it and does not match.
+    ///
+    /// # Errors
+    ///
+    /// [`Overrun`] if there is no metadata for all of it; nothing is taken then.
+    pub fn push<D: Data + ?Sized>(
+        &mut self,
+        data: &D,
+        report: &mut impl FnMut(Mismatch),
+    ) -> Result<(), Overrun> {
+        let Self {
+            intervals,
+            checks,
+            slots,
+            mismatches,
+            escaped,
+        } = self;
+        let format = *intervals.format();
+        intervals.push(data, |index, guard| {
+            let Some(slot) = slots.next() else { return };
+            let Some(actual) = Tuple::read(&format, slot) else {
+                return;
+            };
+            if checks.escapes && actual.is_escape(&format) {
+                *escaped += 1;
+                return;
+            }
+            let expected = expect(&format, checks, index, guard, slot, actual);
+            if let Some(field) = first_difference(&expected, &actual) {
+                *mismatches += 1;
+                report(Mismatch {
+                    interval: index,
+                    field,
+                    expected,
+                    actual,
+                });
+            }
+        })
+    }
+
+    /// Ends the data. Metadata behind it does not matter.
+    ///
+    /// # Errors
+    ///
+    /// [`Incomplete`] if the data ended within an interval.
+    pub fn finish(self) -> Result<Summary, Incomplete> {
+        Ok(Summary {
+            intervals: self.intervals.finish()?,
+            mismatches: self.mismatches,
+            escaped: self.escaped,
+        })
+    }
+}
+
+/// The tuple that the checks ask for; where they ask for nothing, what is there.
+fn expect(
+    format: &Format,
+    checks: &Checks,
+    index: u64,
+    guard: Option<Guard>,
+    slot: &[u8],
+    actual: Tuple,
+) -> Tuple {
+    let reference = checks.reference.filter(|_| format.has_ref_tag());
+    Tuple {
+        guard: guard.map_or(actual.guard, |guard| {
+            guard.update(slot, 0..format.pi_offset()).finish()
+        }),
+        app: checks.app.unwrap_or(actual.app),
+        reference: reference.map_or(actual.reference, |first| {
+            format.ref_tag(first.wrapping_add(index))
+        }),
+    }
+}
+
+fn first_difference(expected: &Tuple, actual: &Tuple) -> Option<Field> {
+    if expected.reference != actual.reference {
+        Some(Field::Reference)
+    } else if expected.guard != actual.guard {
+        Some(Field::Guard)
+    } else if expected.app != actual.app {
+        Some(Field::Application)
+    } else {
+        None
+    }
+}
