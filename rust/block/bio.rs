@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A bio that is ours to look at and to change.
+
+use super::{Device, Status};
+use crate::bindings;
+use kernel::types::Opaque;
+
+/// A bio, `struct bio`.
+///
+/// # Invariants
+///
+/// The bio is valid, and whoever holds a `&mut Bio` is the only one who changes it: it has not been
+/// submitted, or it has ended and the one who submitted it has not been told yet.
+///
+/// C header: [`include/linux/blk_types.h`](srctree/include/linux/blk_types.h)
+#[repr(transparent)]
+pub struct Bio(Opaque<bindings::bio>);
+
+impl Bio {
+    /// Borrows a bio that C owns.
+    ///
+    /// # Safety
+    ///
+    /// `bio` must be valid and nobody else may use it, both for the lifetime `'a`.
+    pub(super) unsafe fn from_raw<'a>(bio: *mut bindings::bio) -> &'a mut Self {
+        // SAFETY: `Bio` is transparent over `bindings::bio`; the caller vouches for the rest.
+        // INVARIANT: The caller does so for the type invariant, too.
+        unsafe { &mut *bio.cast() }
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::bio {
+        self.0.get()
+    }
+
+    fn opf(&self) -> u32 {
+        // SAFETY: By the type invariant the bio is valid and nobody changes it.
+        unsafe { (*self.as_raw()).bi_opf }
+    }
+
+    /// The operation, one of the `REQ_OP_` values.
+    pub fn op(&self) -> u32 {
+        self.opf() & bindings::SP_REQ_OP_MASK
+    }
+
+    /// Whether this is a write that carries data: not a flush, a discard or the like.
+    pub fn is_data_write(&self) -> bool {
+        self.op() == bindings::req_op_REQ_OP_WRITE && self.bytes() != 0
+    }
+
+    /// Whether an integrity payload came with the bio.
+    pub fn has_payload(&self) -> bool {
+        self.opf() & bindings::SP_REQ_INTEGRITY != 0
+    }
+
+    /// Whether the device below is to encrypt the data.
+    pub fn has_crypt_context(&self) -> bool {
+        // SAFETY: By the type invariant the bio is valid.
+        unsafe { bindings::sp_bio_has_crypt_ctx(self.as_raw()) }
+    }
+
+    /// The first sector, in units of 512 bytes, relative to the bio's device.
+    pub fn sector(&self) -> u64 {
+        // SAFETY: By the type invariant the bio is valid and nobody changes it.
+        unsafe { (*self.as_raw()).bi_iter.bi_sector }
+    }
+
+    /// The bytes of data still to be transferred.
+    pub fn bytes(&self) -> u32 {
+        // SAFETY: By the type invariant the bio is valid and nobody changes it.
+        unsafe { (*self.as_raw()).bi_iter.bi_size }
+    }
+
+    /// The bytes of data still to be transferred, in sectors of 512 bytes.
+    pub fn sectors(&self) -> u32 {
+        self.bytes() >> bindings::SECTOR_SHIFT
+    }
+
+    /// Sends the bio to `sector` (in units of 512 bytes) of `device`.
+    pub fn remap(&mut self, device: &Device, sector: u64) {
+        // SAFETY: By the type invariant the bio is valid and ours to change; a `Device` keeps its
+        // block device open.
+        unsafe {
+            bindings::sp_bio_set_dev(self.as_raw(), device.bdev());
+            (*self.as_raw()).bi_iter.bi_sector = sector;
+        }
+    }
+
+    pub(super) fn set_status(&mut self, status: Status) {
+        // SAFETY: By the type invariant the bio is valid and ours to change.
+        unsafe { (*self.as_raw()).bi_status = status.as_raw() }
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A block device below, and what it says of protection information.
+
+use crate::{bindings, pi};
+use core::ptr::NonNull;
+
+/// A block device that a device-mapper target has opened.
+///
+/// # Invariants
+///
+/// `dev` came from `dm_get_device()` for the target `ti` and is open; `ti` outlives it, since the
+/// target's own data holds it.
+///
+/// C header: [`include/linux/device-mapper.h`](srctree/include/linux/device-mapper.h)
+pub struct Device {
+    dev: NonNull<bindings::dm_dev>,
+    ti: NonNull<bindings::dm_target>,
+}
+
+// SAFETY: What is done with a device can be done on any thread.
+unsafe impl Send for Device {}
+// SAFETY: Nothing in a `dm_dev` changes while it is open.
+unsafe impl Sync for Device {}
+
+impl Device {
+    /// # Safety
+    ///
+    /// `dev` must come from `dm_get_device()` for `ti`, must not be put by anybody else, and `ti`
+    /// must outlive the result.
+    pub(super) unsafe fn from_raw(
+        dev: NonNull<bindings::dm_dev>,
+        ti: NonNull<bindings::dm_target>,
+    ) -> Self {
+        // INVARIANT: The caller vouches for it.
+        Self { dev, ti }
+    }
+
+    pub(super) fn dm_dev(&self) -> *mut bindings::dm_dev {
+        self.dev.as_ptr()
+    }
+
+    pub(super) fn bdev(&self) -> *mut bindings::block_device {
+        // SAFETY: By the type invariant the device is open.
+        unsafe { (*self.dm_dev()).bdev }
+    }
+
+    /// The device number as `major:minor`, as device mapper writes it into tables.
+    pub fn name(&self) -> &str {
+        // SAFETY: By the type invariant the device is open; its name does not change.
+        let name = unsafe { &(*self.dm_dev()).name };
+        let len = name.iter().position(|&c| c == 0).unwrap_or(name.len());
+        // SAFETY: `ffi::c_char` is `u8` in the kernel, and the range is in bounds.
+        let bytes = unsafe { core::slice::from_raw_parts(name.as_ptr().cast::<u8>(), len) };
+        core::str::from_utf8(bytes).unwrap_or("?")
+    }
+
+    /// The length in sectors of 512 bytes.
+    pub fn sectors(&self) -> u64 {
+        // SAFETY: By the type invariant the device is open.
+        unsafe { (*self.bdev()).bd_nr_sectors }
+    }
+
+    /// The logical block size in bytes.
+    pub fn logical_block_size(&self) -> u32 {
+        // SAFETY: By the type invariant the device is open.
+        unsafe { bindings::sp_bdev_logical_block_size(self.bdev()) }
+    }
+
+    /// What the device says of protection information; `None` where it has none that we know.
+    pub fn profile(&self) -> Option<Profile> {
+        // SAFETY: By the type invariant the device is open.
+        let integrity = unsafe { bindings::sp_bdev_get_integrity(self.bdev()).as_ref()? };
+        let checksum = match integrity.csum_type {
+            bindings::blk_integrity_checksum_BLK_INTEGRITY_CSUM_CRC => pi::Checksum::Crc16T10Dif,
+            bindings::blk_integrity_checksum_BLK_INTEGRITY_CSUM_IP => pi::Checksum::Ip,
+            bindings::blk_integrity_checksum_BLK_INTEGRITY_CSUM_CRC64 => pi::Checksum::Crc64Nvme,
+            _ => return None,
+        };
+        let format = pi::Format::new(
+            checksum,
+            integrity.flags & bindings::SP_BLK_INTEGRITY_REF_TAG != 0,
+            integrity.interval_exp,
+            integrity.metadata_size,
+            integrity.pi_offset,
+        )
+        .ok()?;
+        Some(Profile {
+            format,
+            device_checks: integrity.flags & bindings::SP_BLK_INTEGRITY_DEVICE_CAPABLE != 0,
+        })
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the device is open, and ours to close.
+        unsafe { bindings::dm_put_device(self.ti.as_ptr(), self.dm_dev()) }
+    }
+}
+
+/// A device's integrity profile, `struct blk_integrity`.
+///
+/// C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
+#[derive(Clone, Copy, Debug)]
+pub struct Profile {
+    /// The format of the metadata.
+    pub format: pi::Format,
+    /// Whether the device itself checks the guard of a write (`BLK_INTEGRITY_DEVICE_CAPABLE`).
+    pub device_checks: bool,
+}
+
+impl Profile {
+    /// The payload flags that make everybody below check what can be checked.
+    pub(super) fn payload_flags(&self) -> u16 {
+        let mut flags = bindings::SP_BIP_CHECK_GUARD;
+        if self.format.checksum() == pi::Checksum::Ip {
+            flags |= bindings::SP_BIP_IP_CHECKSUM;
+        }
+        if self.format.has_ref_tag() {
+            flags |= bindings::SP_BIP_CHECK_REFTAG;
+        }
+        flags
+    }
+}

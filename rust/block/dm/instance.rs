@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A target in a table, with what each has of its own.
+
+use super::Target;
+use crate::{bindings, block::private::BioPool};
+use core::ptr::NonNull;
+use kernel::prelude::*;
+
+/// Bios and pages that each target keeps in reserve.
+///
+/// One of each is enough for progress; more keep a device busy while memory is short.
+const RESERVE: u16 = 16;
+
+/// What `ti->private` points to.
+///
+/// Device mapper destroys a target after all its I/O has ended, so whatever belongs to an I/O may
+/// point here.
+pub(super) struct Instance<T: Target> {
+    pub(super) target: T,
+    pub(super) bios: BioPool,
+    pub(super) queue: Workqueue,
+}
+
+impl<T: Target> Instance<T> {
+    pub(super) fn new(target: T) -> Result<KBox<Self>> {
+        Ok(KBox::new(
+            Self {
+                target,
+                bios: BioPool::new(RESERVE)?,
+                queue: Workqueue::new(T::NAME)?,
+            },
+            GFP_KERNEL,
+        )?)
+    }
+}
+
+/// A workqueue that makes progress when memory is short.
+///
+/// # Invariants
+///
+/// The workqueue was made by `alloc_workqueue()`.
+pub(super) struct Workqueue(NonNull<bindings::workqueue_struct>);
+
+// SAFETY: A workqueue has locks of its own.
+unsafe impl Send for Workqueue {}
+// SAFETY: As above.
+unsafe impl Sync for Workqueue {}
+
+impl Workqueue {
+    fn new(name: &'static CStr) -> Result<Self> {
+        // SAFETY: The format takes one string.
+        let queue = unsafe {
+            bindings::alloc_workqueue_noprof(
+                c"%s".as_char_ptr(),
+                bindings::wq_flags_WQ_MEM_RECLAIM | bindings::wq_flags_WQ_UNBOUND,
+                0,
+                name.as_char_ptr(),
+            )
+        };
+        // INVARIANT: Made right here.
+        NonNull::new(queue).map(Self).ok_or(ENOMEM)
+    }
+
+    /// Queues `work`, on any CPU. Never sleeps.
+    ///
+    /// # Safety
+    ///
+    /// `work` must be initialised, not queued, and stay until its function is called.
+    pub(super) unsafe fn queue(&self, work: *mut bindings::work_struct) {
+        // SAFETY: By the type invariant the queue is valid; the caller vouches for the work.
+        unsafe {
+            bindings::queue_work_on(
+                bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
+                self.0.as_ptr(),
+                work,
+            )
+        };
+    }
+}
+
+impl Drop for Workqueue {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the queue is valid; nobody has a reference to it any more.
+        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) }
+    }
+}

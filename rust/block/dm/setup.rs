@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a constructor gets and what it can complain about.
+
+use crate::{
+    bindings,
+    block::Device, //
+};
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{error::to_result, prelude::*, str::CString};
+
+/// Why a table line is refused: device mapper logs the text, and the ioctl fails with the error.
+#[derive(Debug)]
+pub struct TableError {
+    pub(super) text: &'static CStr,
+    pub(super) error: Error,
+}
+
+impl TableError {
+    /// The line is wrong (`EINVAL`).
+    pub fn invalid(text: &'static CStr) -> Self {
+        Self {
+            text,
+            error: EINVAL,
+        }
+    }
+
+    /// The line is right, but something failed.
+    pub fn failed(text: &'static CStr, error: Error) -> Self {
+        Self { text, error }
+    }
+}
+
+/// A target while it is being constructed.
+///
+/// # Invariants
+///
+/// `ti` is valid, and outlives what the constructor makes.
+pub struct Setup<'a> {
+    ti: NonNull<bindings::dm_target>,
+    _ti: PhantomData<&'a mut bindings::dm_target>,
+}
+
+impl Setup<'_> {
+    /// # Safety
+    ///
+    /// `ti` must be valid, in its constructor, and outlive what the constructor makes.
+    pub(super) unsafe fn from_raw(ti: NonNull<bindings::dm_target>) -> Self {
+        // INVARIANT: The caller vouches for it.
+        Self {
+            ti,
+            _ti: PhantomData,
+        }
+    }
+
+    /// The first sector (of 512 bytes) of the mapped device that is the target's.
+    pub fn begin(&self) -> u64 {
+        // SAFETY: By the type invariant the target is valid.
+        unsafe { (*self.ti.as_ptr()).begin }
+    }
+
+    /// The length of the target in sectors of 512 bytes.
+    pub fn len(&self) -> u64 {
+        // SAFETY: By the type invariant the target is valid.
+        unsafe { (*self.ti.as_ptr()).len }
+    }
+
+    /// Whether the target is empty, which device mapper does not allow.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Opens the device that `path` names (a path, or `major:minor`), for as long as the target
+    /// lives. Sleeps.
+    pub fn open(&mut self, path: &str) -> Result<Device> {
+        let path = CString::try_from_fmt(fmt!("{path}"))?;
+        let mut dev = core::ptr::null_mut();
+        // SAFETY: By the type invariant the target is valid and has a table.
+        to_result(unsafe {
+            bindings::dm_get_device(
+                self.ti.as_ptr(),
+                path.as_char_ptr(),
+                bindings::dm_table_get_mode((*self.ti.as_ptr()).table),
+                &mut dev,
+            )
+        })?;
+        let dev = NonNull::new(dev).ok_or(ENXIO)?;
+        // SAFETY: It came from `dm_get_device()` for this target, which outlives what is made here.
+        Ok(unsafe { Device::from_raw(dev, self.ti) })
+    }
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What device mapper calls, and the registration of that.
+
+use super::{
+    instance::Instance,
+    io::{Completing, Io, Mapping, PerIo},
+    Setup,
+    Target, //
+};
+use crate::{
+    bindings,
+    block::{QueueLimits, Status},
+};
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{error::to_result, ffi, prelude::*, str::Formatter, types::Opaque};
+
+/// Arguments that a table line may have.
+const MAX_ARGS: usize = 32;
+
+/// The registration of a target type; the type is there until this is dropped.
+///
+/// # Invariants
+///
+/// The `target_type` is registered and does not move.
+pub struct Registration<T: Target> {
+    ty: KBox<Opaque<bindings::target_type>>,
+    _target: PhantomData<T>,
+}
+
+// SAFETY: A registration is only dropped, which can be done on any thread.
+unsafe impl<T: Target> Send for Registration<T> {}
+// SAFETY: Nothing can be done with a reference to it.
+unsafe impl<T: Target> Sync for Registration<T> {}
+
+impl<T: Target> Registration<T> {
+    /// Makes `T` known to device mapper. Sleeps; fails with `EEXIST` where its name is taken.
+    pub fn new(module: &'static ThisModule) -> Result<Self> {
+        let ty = KBox::new(Opaque::<bindings::target_type>::zeroed(), GFP_KERNEL)?;
+        // SAFETY: A zeroed `target_type` is one without any function, and it is ours.
+        let raw = unsafe { &mut *ty.get() };
+        raw.name = T::NAME.as_char_ptr();
+        raw.version = T::VERSION;
+        raw.module = module.as_ptr();
+        raw.ctr = Some(Self::ctr_callback);
+        raw.dtr = Some(Self::dtr_callback);
+        raw.map = Some(Self::map_callback);
+        raw.end_io = Some(Self::end_io_callback);
+        raw.status = Some(Self::status_callback);
+        raw.iterate_devices = Some(Self::iterate_devices_callback);
+        raw.io_hints = Some(Self::io_hints_callback);
+        // SAFETY: The type stays where it is, on the heap, until it is unregistered.
+        to_result(unsafe { bindings::dm_register_target(ty.get()) })?;
+        // INVARIANT: Registered right here.
+        Ok(Self {
+            ty,
+            _target: PhantomData,
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `ti` must be a target that [`ctr_callback`](Self::ctr_callback) constructed, for the
+    /// lifetime `'a`.
+    unsafe fn instance<'a>(ti: *mut bindings::dm_target) -> &'a Instance<T> {
+        // SAFETY: The constructor put it there.
+        unsafe { &*(*ti).private.cast() }
+    }
+
+    /// # Safety
+    ///
+    /// `ti` must be a target in construction, and `argv` have `argc` strings.
+    unsafe extern "C" fn ctr_callback(
+        ti: *mut bindings::dm_target,
+        argc: ffi::c_uint,
+        argv: *mut *mut ffi::c_char,
+    ) -> ffi::c_int {
+        let fail = |text: &'static CStr, error: Error| {
+            // SAFETY: The target is ours to change; the text is there for good.
+            unsafe { (*ti).error = text.as_char_ptr().cast_mut() };
+            error.to_errno()
+        };
+
+        let mut args = [""; MAX_ARGS];
+        let argc = argc as usize;
+        if argc > MAX_ARGS {
+            return fail(c"too many arguments", EINVAL);
+        }
+        for (i, arg) in args.iter_mut().take(argc).enumerate() {
+            // SAFETY: The caller vouches for `argc` strings.
+            let Ok(text) = unsafe { CStr::from_char_ptr(*argv.add(i)) }.to_str() else {
+                return fail(c"an argument is not UTF-8", EINVAL);
+            };
+            *arg = text;
+        }
+
+        // SAFETY: The target outlives what is made for it.
+        let mut setup = unsafe { Setup::from_raw(NonNull::new_unchecked(ti)) };
+        let target = match T::new(&mut setup, &args[..argc]) {
+            Ok(target) => target,
+            Err(refusal) => return fail(refusal.text, refusal.error),
+        };
+        let instance = match Instance::new(target) {
+            Ok(instance) => instance,
+            Err(error) => return fail(c"out of memory", error),
+        };
+        // SAFETY: The target is ours to change.
+        unsafe {
+            (*ti).private = KBox::into_raw(instance).cast();
+            (*ti).num_flush_bios = 1;
+            (*ti).num_discard_bios = 1;
+            (*ti).num_secure_erase_bios = 1;
+            (*ti).num_write_zeroes_bios = 1;
+            (*ti).per_io_data_size = PerIo::<T>::SIZE;
+            (*ti).set_accounts_remapped_io(true);
+        }
+        0
+    }
+
+    /// # Safety
+    ///
+    /// `ti` must be a constructed target without I/O.
+    unsafe extern "C" fn dtr_callback(ti: *mut bindings::dm_target) {
+        // SAFETY: The constructor put it there, and this is the last use of it.
+        drop(unsafe { KBox::<Instance<T>>::from_raw((*ti).private.cast()) });
+    }
+
+    /// # Safety
+    ///
+    /// `bio` must be a clone for the constructed target `ti`, and ours.
+    unsafe extern "C" fn map_callback(
+        ti: *mut bindings::dm_target,
+        bio: *mut bindings::bio,
+    ) -> ffi::c_int {
+        // SAFETY: The caller vouches for the target.
+        let instance = unsafe { Self::instance(ti) };
+        // SAFETY: The caller vouches for the bio.
+        let io = unsafe { Io::<'_, T, Mapping>::new(bio, instance) };
+        instance.target.map(io).0
+    }
+
+    /// # Safety
+    ///
+    /// `bio` must be a clone that `ti` mapped, which has ended and is ours.
+    unsafe extern "C" fn end_io_callback(
+        ti: *mut bindings::dm_target,
+        bio: *mut bindings::bio,
+        error: *mut bindings::blk_status_t,
+    ) -> ffi::c_int {
+        // SAFETY: The caller vouches for the target.
+        let instance = unsafe { Self::instance(ti) };
+        // SAFETY: The caller vouches for the bio.
+        let Some(io) = (unsafe { Io::<'_, T, Completing>::new(bio, instance) }) else {
+            return bindings::SP_DM_ENDIO_DONE;
+        };
+        // SAFETY: Device mapper passes a valid pointer.
+        let status = Status::from_raw(unsafe { *error });
+        match instance.target.end_io(io, status).0 {
+            Some(status) => {
+                // SAFETY: As above.
+                unsafe { *error = status.as_raw() };
+                bindings::SP_DM_ENDIO_DONE
+            }
+            None => {
+                // SAFETY: The bio is not touched any more after this.
+                unsafe { Io::<'_, T, Completing>::queue(bio, instance) };
+                bindings::SP_DM_ENDIO_INCOMPLETE
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `ti` must be a constructed target, and `result` have room for `maxlen` bytes.
+    unsafe extern "C" fn status_callback(
+        ti: *mut bindings::dm_target,
+        ty: bindings::status_type_t,
+        _flags: ffi::c_uint,
+        result: *mut ffi::c_char,
+        maxlen: ffi::c_uint,
+    ) {
+        let Some(room) = (maxlen as usize).checked_sub(1) else {
+            return;
+        };
+        // SAFETY: The caller vouches for the target.
+        let target = unsafe { &Self::instance(ti).target };
+        // SAFETY: The caller vouches for the room; the last byte is kept for the end of the string.
+        let buffer = unsafe { core::slice::from_raw_parts_mut(result.cast::<u8>(), room) };
+        let mut out = Formatter::new(buffer);
+        // What does not fit is cut off, which device mapper takes for a lack of room.
+        let _ = match ty {
+            bindings::status_type_t_STATUSTYPE_INFO => target.status(&mut out),
+            bindings::status_type_t_STATUSTYPE_TABLE => target.table(&mut out),
+            _ => Ok(()),
+        };
+        let end = out.bytes_written().min(room);
+        // SAFETY: `end` is at most `maxlen - 1`.
+        unsafe { *result.add(end) = 0 };
+    }
+
+    /// # Safety
+    ///
+    /// `ti` must be a constructed target; `f` can be called with its device and `data`.
+    unsafe extern "C" fn iterate_devices_callback(
+        ti: *mut bindings::dm_target,
+        f: bindings::iterate_devices_callout_fn,
+        data: *mut ffi::c_void,
+    ) -> ffi::c_int {
+        // SAFETY: The caller vouches for the target.
+        let (device, start) = unsafe { &Self::instance(ti).target }.device();
+        match f {
+            // SAFETY: The caller vouches for the function.
+            Some(f) => unsafe { f(ti, device.dm_dev(), start, (*ti).len, data) },
+            None => 0,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `ti` must be a constructed target, and `limits` be valid and ours.
+    unsafe extern "C" fn io_hints_callback(
+        ti: *mut bindings::dm_target,
+        limits: *mut bindings::queue_limits,
+    ) {
+        // SAFETY: The caller vouches for both.
+        unsafe {
+            Self::instance(ti)
+                .target
+                .io_hints(QueueLimits::from_raw(limits))
+        }
+    }
+}
+
+impl<T: Target> Drop for Registration<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the type is registered; its module can only go when there
+        // is no target of the type any more.
+        unsafe { bindings::dm_unregister_target(self.ty.get()) }
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a queue tells those above it.
+
+use crate::bindings;
+
+/// The limits of a queue while they are being put together, `struct queue_limits`.
+///
+/// C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
+#[repr(transparent)]
+pub struct QueueLimits(bindings::queue_limits);
+
+impl QueueLimits {
+    /// # Safety
+    ///
+    /// `limits` must be valid and nobody else may use it, both for the lifetime `'a`.
+    pub(super) unsafe fn from_raw<'a>(limits: *mut bindings::queue_limits) -> &'a mut Self {
+        // SAFETY: The type is transparent; the caller vouches for the rest.
+        unsafe { &mut *limits.cast() }
+    }
+
+    /// Whether a filesystem above is to leave a page alone while it is being written
+    /// (`BLK_FEAT_STABLE_WRITES`).
+    pub fn set_stable_writes(&mut self, on: bool) {
+        self.set(bindings::SP_BLK_FEAT_STABLE_WRITES, on);
+    }
+
+    /// Whether completions can be polled for (`BLK_FEAT_POLL`).
+    pub fn set_poll(&mut self, on: bool) {
+        self.set(bindings::SP_BLK_FEAT_POLL, on);
+    }
+
+    fn set(&mut self, feature: u32, on: bool) {
+        if on {
+            self.0.features |= feature;
+        } else {
+            self.0.features &= !feature;
+        }
+    }
+}

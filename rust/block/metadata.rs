@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Buffers for protection information.
+
+use super::pool::PagePool;
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::page::PAGE_SIZE;
+
+/// The most metadata that goes with one bio, in bytes; a longer bio is split.
+pub(super) const MAX: usize = 64 << 10;
+
+/// A zeroed buffer for the metadata of one bio, contiguous in physical memory.
+///
+/// # Invariants
+///
+/// `start` points to `len` initialised bytes that only this buffer uses. They are a page of
+/// `pool`'s where that is not `None`, `kmalloc()`ed memory else; the pool outlives the buffer.
+pub(super) struct Metadata {
+    start: NonNull<u8>,
+    len: usize,
+    pool: Option<NonNull<PagePool>>,
+}
+
+// SAFETY: A buffer is plain memory, and a `PagePool` can be used from any thread.
+unsafe impl Send for Metadata {}
+
+impl Metadata {
+    /// A buffer of `bytes` bytes, or of a page where memory is too short for more.
+    ///
+    /// Sleeps until there is a page; never fails.
+    ///
+    /// # Safety
+    ///
+    /// `pool` must outlive the buffer.
+    pub(super) unsafe fn new(bytes: usize, pool: &PagePool) -> Self {
+        let len = bytes.clamp(1, MAX);
+        // SAFETY: Can be called for any size.
+        let start = unsafe {
+            bindings::__kmalloc_noprof(len, bindings::SP_GFP_NOIO_TRY | bindings::__GFP_ZERO)
+        };
+        if let Some(start) = NonNull::new(start.cast()) {
+            // INVARIANT: `kmalloc()` returned `len` zeroed bytes.
+            return Self {
+                start,
+                len,
+                pool: None,
+            };
+        }
+
+        let start = pool.alloc_zeroed();
+        // INVARIANT: The pool returned a zeroed page, and the caller vouches for its life.
+        Self {
+            start,
+            len: len.min(PAGE_SIZE),
+            pool: Some(NonNull::from(pool)),
+        }
+    }
+
+    /// The length in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        // SAFETY: By the type invariant these bytes are initialised and nobody else changes them.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: By the type invariant these bytes are initialised and nobody else uses them.
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Metadata {
+    fn drop(&mut self) {
+        match self.pool {
+            // SAFETY: By the type invariant the pool is there and the page is its.
+            Some(pool) => unsafe { pool.as_ref().free(self.start) },
+            // SAFETY: By the type invariant this was `kmalloc()`ed.
+            None => unsafe { bindings::kfree(self.start.as_ptr().cast()) },
+        }
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Block layer: bios, their data and integrity payloads, queue limits, device-mapper targets.
+//!
+//! Safe abstractions, written as if for `kernel::block`. A device-mapper target implements
+//! [`dm::Target`] and is registered by [`dm::Registration`]; what it can do with an I/O at a time
+//! is what the methods of [`dm::Io`] in its phase offer.
+
+mod bio;
+mod counters;
+mod destination;
+mod device;
+mod limits;
+mod metadata;
+mod pool;
+mod private;
+mod segment;
+mod status;
+
+pub mod dm;
+pub mod trace;
+
+pub use self::{
+    bio::Bio,
+    counters::Counters,
+    destination::{Destination, Misfit},
+    device::{Device, Profile},
+    limits::QueueLimits,
+    segment::Segment,
+    status::Status, //
+};

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pages that are there however short memory is.
+
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::prelude::*;
+
+/// A reserve of pages, `mempool_t`.
+///
+/// Whoever waits for a page of the reserve holds none that it could wait for, and every page comes
+/// back when its bio ends: so everybody gets one in the end.
+///
+/// # Invariants
+///
+/// The pool was made by `mempool_create_node()` with page-sized elements.
+///
+/// C header: [`include/linux/mempool.h`](srctree/include/linux/mempool.h)
+pub(super) struct PagePool(NonNull<bindings::mempool>);
+
+// SAFETY: A mempool has a lock of its own.
+unsafe impl Send for PagePool {}
+// SAFETY: As above.
+unsafe impl Sync for PagePool {}
+
+impl PagePool {
+    /// A pool that keeps `reserve` pages. Sleeps; fails with `ENOMEM`.
+    pub(super) fn new(reserve: u16) -> Result<Self> {
+        // SAFETY: The functions are the kernel's own for pages; the pool data is the page order.
+        let pool = unsafe {
+            bindings::mempool_create_node_noprof(
+                reserve.into(),
+                Some(bindings::mempool_alloc_pages),
+                Some(bindings::mempool_free_pages),
+                core::ptr::null_mut(),
+                bindings::GFP_KERNEL,
+                bindings::NUMA_NO_NODE,
+            )
+        };
+        // INVARIANT: Made right here, of pages of order 0.
+        NonNull::new(pool).map(Self).ok_or(ENOMEM)
+    }
+
+    /// A page. Sleeps until there is one.
+    pub(super) fn alloc_page(&self) -> NonNull<bindings::page> {
+        // SAFETY: By the type invariant the pool is valid.
+        let page =
+            unsafe { bindings::mempool_alloc_noprof(self.0.as_ptr(), bindings::SP_GFP_NOIO) };
+        // SAFETY: An allocation that may sleep does not fail.
+        unsafe { NonNull::new_unchecked(page.cast()) }
+    }
+
+    /// A page if one can be had without touching the reserve and without much effort.
+    pub(super) fn try_alloc_page(&self) -> Option<NonNull<bindings::page>> {
+        // SAFETY: Can be called in any context that may sleep.
+        NonNull::new(unsafe { bindings::alloc_pages_noprof(bindings::SP_GFP_NOIO_TRY, 0) })
+    }
+
+    /// Gives a page back, of this pool or of [`try_alloc_page`](Self::try_alloc_page). Never
+    /// sleeps.
+    ///
+    /// # Safety
+    ///
+    /// The page must be one of those, and nobody may use it any more.
+    pub(super) unsafe fn free_page(&self, page: NonNull<bindings::page>) {
+        // SAFETY: By the type invariant the pool is valid; the caller vouches for the page.
+        unsafe { bindings::mempool_free(page.as_ptr().cast(), self.0.as_ptr()) }
+    }
+
+    /// A zeroed page by its address. Sleeps until there is one.
+    pub(super) fn alloc_zeroed(&self) -> NonNull<u8> {
+        let page = self.alloc_page();
+        // SAFETY: The page is not in high memory, since none was asked for, so its mapping is its
+        // address and needs no unmapping.
+        let start = unsafe { bindings::kmap_local_page(page.as_ptr()) }.cast::<u8>();
+        // SAFETY: A page long, and ours.
+        unsafe { start.write_bytes(0, kernel::page::PAGE_SIZE) };
+        // SAFETY: The address of a page is not null.
+        unsafe { NonNull::new_unchecked(start) }
+    }
+
+    /// Gives back what [`alloc_zeroed`](Self::alloc_zeroed) returned. Never sleeps.
+    ///
+    /// # Safety
+    ///
+    /// `start` must be that, and nobody may use it any more.
+    pub(super) unsafe fn free(&self, start: NonNull<u8>) {
+        // SAFETY: The address is that of a page in the direct mapping.
+        let page = unsafe { bindings::sp_virt_to_page(start.as_ptr().cast()) };
+        // SAFETY: A valid address has a page; the caller vouches for the rest.
+        unsafe { self.free_page(NonNull::new_unchecked(page)) }
+    }
+}
+
+impl Drop for PagePool {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the pool is valid; nobody has a reference to it any more.
+        unsafe { bindings::mempool_destroy(self.0.as_ptr()) }
+    }
+}

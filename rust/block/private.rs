@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Bios of our own: over a private copy of somebody's data, or over the data itself once more.
+
+use super::{
+    metadata::Metadata,
+    pool::PagePool,
+    segment::Segment,
+    Bio,
+    Destination,
+    Device,
+    Status, //
+};
+use crate::bindings;
+use core::{mem::size_of, ptr::NonNull};
+use kernel::{error::to_result, page::PAGE_SIZE, prelude::*, types::Opaque};
+
+/// What a private bio keeps in front of itself: the pool that its pages go back to.
+type FrontPad = *const BioPool;
+
+/// Where private bios and their pages come from.
+///
+/// # Invariants
+///
+/// `set` is initialised, with a [`FrontPad`] in front of each bio.
+pub(super) struct BioPool {
+    set: KBox<Opaque<bindings::bio_set>>,
+    pages: PagePool,
+}
+
+// SAFETY: A bio set has locks of its own.
+unsafe impl Send for BioPool {}
+// SAFETY: As above.
+unsafe impl Sync for BioPool {}
+
+impl BioPool {
+    /// A pool that keeps `bios` bios and as many pages. Sleeps; fails with `ENOMEM`.
+    pub(super) fn new(bios: u16) -> Result<Self> {
+        let pages = PagePool::new(bios)?;
+        let set = KBox::new(Opaque::<bindings::bio_set>::zeroed(), GFP_KERNEL)?;
+        // SAFETY: The set is zeroed, ours, and does not move: it is on the heap.
+        to_result(unsafe {
+            bindings::bioset_init(
+                set.get(),
+                bios.into(),
+                size_of::<FrontPad>() as u32,
+                bindings::BIOSET_NEED_BVECS as i32,
+            )
+        })?;
+        // INVARIANT: Initialised right here.
+        Ok(Self { set, pages })
+    }
+
+    /// The pages of the pool, for other uses.
+    pub(super) fn pages(&self) -> &PagePool {
+        &self.pages
+    }
+
+    /// A bio over pages of its own for up to `bytes` bytes of `source`'s data, at least a page (or
+    /// `bytes`, if that is less), to be written to `sector` of `device`.
+    ///
+    /// Sleeps until there is a page; never fails.
+    pub(super) fn copy(
+        &self,
+        source: &Bio,
+        device: &Device,
+        sector: u64,
+        bytes: u32,
+    ) -> PrivateBio<'_> {
+        let pages = (bytes as usize)
+            .div_ceil(PAGE_SIZE)
+            .min(bindings::BIO_MAX_VECS as usize);
+        // SAFETY: The device is open, the set is initialised by the type invariant, and the number
+        // of vectors is within bounds.
+        let bio = unsafe {
+            bindings::bio_alloc_bioset(
+                device.bdev(),
+                pages as u16,
+                PrivateBio::opf(source),
+                bindings::SP_GFP_NOIO,
+                self.set.get(),
+            )
+        };
+        // SAFETY: Just allocated from our set, and an allocation that may sleep does not fail.
+        let bio = unsafe { PrivateBio::new(bio, self, source, sector) };
+
+        let mut left = bytes as usize;
+        for i in 0..pages {
+            let page = if i == 0 {
+                self.pages.alloc_page()
+            } else {
+                let Some(page) = self.pages.try_alloc_page() else {
+                    break;
+                };
+                page
+            };
+            let len = left.min(PAGE_SIZE);
+            // SAFETY: The bio is ours and has a vector for each page; the page is ours, too, and
+            // now the bio's.
+            unsafe { bindings::__bio_add_page(bio.raw(), page.as_ptr(), len as u32, 0) };
+            left -= len;
+        }
+        bio
+    }
+
+    /// A bio over all of `source`'s data, as `iter` describes it, to be written to `sector` of
+    /// `device`. Sleeps until there is one; never fails.
+    ///
+    /// # Safety
+    ///
+    /// `iter` must describe data of `source`, whose pages must stay until the result is dropped.
+    pub(super) unsafe fn again(
+        &self,
+        source: &Bio,
+        device: &Device,
+        sector: u64,
+        iter: bindings::bvec_iter,
+    ) -> PrivateBio<'_> {
+        // SAFETY: The device is open, the set is initialised, and the caller keeps the pages.
+        let bio = unsafe {
+            bindings::bio_alloc_clone(
+                device.bdev(),
+                source.as_raw(),
+                bindings::SP_GFP_NOIO,
+                self.set.get(),
+            )
+        };
+        // SAFETY: A clone is ours alone. Setting the device anew says that `sector` is relative to
+        // it: `source` may have been remapped from a partition to its disk.
+        unsafe {
+            bindings::sp_bio_set_dev(bio, device.bdev());
+            (*bio).bi_iter = iter;
+            (*bio).bi_opf = PrivateBio::opf(source);
+        }
+        // SAFETY: Just allocated from our set, and an allocation that may sleep does not fail.
+        unsafe { PrivateBio::new(bio, self, source, sector) }
+    }
+}
+
+impl Drop for BioPool {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the set is initialised; each bio borrows the pool, or is in
+        // flight for an I/O of the target that owns the pool.
+        unsafe { bindings::bioset_exit(self.set.get()) }
+    }
+}
+
+/// A bio that nobody above knows.
+///
+/// # Invariants
+///
+/// The bio is valid, is `pool`'s and ours alone, and is not in flight. Unless it is a clone, its
+/// vectors are pages of `pool`.
+pub(super) struct PrivateBio<'a> {
+    bio: NonNull<bindings::bio>,
+    pool: &'a BioPool,
+}
+
+impl<'a> PrivateBio<'a> {
+    /// The operation and flags of a private bio: those of `source`, but with no payload yet, and
+    /// completed by interrupt, since nobody polls for it, and from no per-CPU cache.
+    fn opf(source: &Bio) -> u32 {
+        // SAFETY: By its type invariant the bio is valid.
+        let opf = unsafe { (*source.as_raw()).bi_opf };
+        opf & !(bindings::SP_REQ_INTEGRITY | bindings::SP_REQ_POLLED | bindings::SP_REQ_ALLOC_CACHE)
+    }
+
+    /// # Safety
+    ///
+    /// `bio` must be allocated from `pool`'s set and be nobody else's.
+    unsafe fn new(bio: *mut bindings::bio, pool: &'a BioPool, source: &Bio, sector: u64) -> Self {
+        // SAFETY: Each bio of the set has room for this in front.
+        unsafe { bio.cast::<FrontPad>().sub(1).write(pool) };
+        // SAFETY: Both bios are valid, and the first is ours.
+        unsafe {
+            bindings::sp_bio_copy_attributes(bio, source.as_raw());
+            (*bio).bi_iter.bi_sector = sector;
+        }
+        // INVARIANT: The caller vouches for it; there are no vectors yet, or they are cloned.
+        Self {
+            // SAFETY: The caller vouches for a bio.
+            bio: unsafe { NonNull::new_unchecked(bio) },
+            pool,
+        }
+    }
+
+    fn raw(&self) -> *mut bindings::bio {
+        self.bio.as_ptr()
+    }
+
+    /// The bytes of data.
+    pub(super) fn bytes(&self) -> u32 {
+        // SAFETY: By the type invariant the bio is valid.
+        unsafe { (*self.raw()).bi_iter.bi_size }
+    }
+
+    /// Drops the tail, so that `bytes` bytes remain.
+    pub(super) fn truncate(&mut self, bytes: u32) {
+        if bytes < self.bytes() {
+            // SAFETY: By the type invariant the bio is ours. The vectors stay, to be freed.
+            unsafe { (*self.raw()).bi_iter.bi_size = bytes };
+        }
+    }
+
+    /// Keeps the bio apart from others, whose changed pages would fail it, too.
+    pub(super) fn set_no_merge(&mut self) {
+        // SAFETY: By the type invariant the bio is ours.
+        unsafe { (*self.raw()).bi_opf |= bindings::SP_REQ_NOMERGE };
+    }
+
+    /// The private pages.
+    pub(super) fn filler(&mut self) -> Filler<'_> {
+        Filler {
+            bio: self.bio,
+            index: 0,
+            done: 0,
+            _bio: core::marker::PhantomData,
+        }
+    }
+
+    /// Attaches metadata for the bio's data.
+    ///
+    /// # Safety
+    ///
+    /// `payload` and `metadata` must stay, and must not be used, until the bio has ended.
+    pub(super) unsafe fn attach(
+        &mut self,
+        payload: *mut bindings::sp_payload,
+        metadata: &Metadata,
+        to: &Destination<'_>,
+    ) {
+        // SAFETY: By the type invariant the bio is ours.
+        let bio = unsafe { Bio::from_raw(self.raw()) };
+        let bytes = self.bytes();
+        // SAFETY: The caller keeps both.
+        unsafe { to.attach(bio, payload, metadata, bytes) };
+    }
+
+    /// Submits the bio and sleeps until it has ended.
+    pub(super) fn submit_and_wait(self) -> Status {
+        // SAFETY: By the type invariant the bio is ours and can be submitted.
+        unsafe { bindings::submit_bio_wait(self.raw()) };
+        // SAFETY: It has ended, so it is ours again.
+        Status::from_raw(unsafe { (*self.raw()).bi_status })
+    }
+
+    /// Submits the bio in `clone`'s stead: when it ends, `clone` ends in the same way.
+    ///
+    /// # Safety
+    ///
+    /// `clone` must be a device-mapper clone whose map function returns `DM_MAPIO_SUBMITTED` next
+    /// and touches it no more; the pool must stay until `clone` has ended.
+    pub(super) unsafe fn submit_for(self, clone: *mut bindings::bio) {
+        let bio = self.raw();
+        core::mem::forget(self);
+        // SAFETY: The bio is ours until it is submitted, and the callback frees it then.
+        unsafe {
+            (*bio).bi_private = clone.cast();
+            (*bio).bi_end_io = Some(Self::end_io_callback);
+            bindings::dm_submit_bio_remap(clone, bio);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Must be called for a bio that [`submit_for`](Self::submit_for) submitted, when it has ended.
+    unsafe extern "C" fn end_io_callback(bio: *mut bindings::bio) {
+        // SAFETY: `submit_for` put the clone there.
+        let clone = unsafe { (*bio).bi_private }.cast::<bindings::bio>();
+        // SAFETY: The bio has ended, so it is ours again, and `new` put the pool in front of it.
+        let private = unsafe {
+            PrivateBio {
+                bio: NonNull::new_unchecked(bio),
+                pool: &**bio.cast::<FrontPad>().sub(1),
+            }
+        };
+        // SAFETY: The bio is ours.
+        let status = unsafe { (*bio).bi_status };
+        drop(private);
+        // SAFETY: The clone was left to us.
+        unsafe {
+            (*clone).bi_status = status;
+            bindings::bio_endio(clone);
+        }
+    }
+}
+
+impl Drop for PrivateBio<'_> {
+    fn drop(&mut self) {
+        let bio = self.raw();
+        // SAFETY: By the type invariant the bio is ours. The payload is not the block layer's to
+        // free.
+        unsafe { bindings::sp_payload_detach(bio) };
+        // SAFETY: By the type invariant the vectors are pages of the pool, unless it is a clone.
+        unsafe {
+            if u32::from((*bio).bi_flags) & (1 << bindings::BIO_CLONED) == 0 {
+                for i in 0..usize::from((*bio).bi_vcnt) {
+                    let page = (*(*bio).bi_io_vec.add(i)).bv_page;
+                    self.pool.pages.free_page(NonNull::new_unchecked(page));
+                }
+            }
+            bindings::bio_put(bio);
+        }
+    }
+}
+
+/// Fills the pages of a private bio from their start.
+pub(super) struct Filler<'a> {
+    bio: NonNull<bindings::bio>,
+    index: usize,
+    done: usize,
+    _bio: core::marker::PhantomData<&'a mut ()>,
+}
+
+impl Filler<'_> {
+    /// Copies `segment` behind what has been copied already, and calls `f` with each piece of the
+    /// copy. What does not fit is left out.
+    pub(super) fn push<E>(
+        &mut self,
+        segment: &Segment<'_>,
+        mut f: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let len = crate::pi::Data::len(segment);
+        let mut at = 0;
+        while at < len {
+            // SAFETY: The bio is the filler's.
+            let vcnt = usize::from(unsafe { (*self.bio.as_ptr()).bi_vcnt });
+            if self.index >= vcnt {
+                break;
+            }
+            // SAFETY: There are `bi_vcnt` vectors.
+            let vec = unsafe { &*(*self.bio.as_ptr()).bi_io_vec.add(self.index) };
+            let room = vec.bv_len as usize - self.done;
+            if room == 0 {
+                self.index += 1;
+                self.done = 0;
+                continue;
+            }
+            // SAFETY: The pages of the pool are not in high memory, so that a mapping is an address
+            // and needs no unmapping; the vector lies in its page, which is ours alone.
+            let to = unsafe {
+                let page = bindings::kmap_local_page(vec.bv_page).cast::<u8>();
+                core::slice::from_raw_parts_mut(page.add(self.done), room)
+            };
+            let n = segment.slice(at..len).copy_to(to);
+            f(&to[..n])?;
+            at += n;
+            self.done += n;
+        }
+        Ok(())
+    }
+}

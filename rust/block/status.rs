@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a bio ended.
+
+use crate::bindings;
+
+/// The outcome of a bio, `blk_status_t`.
+///
+/// C header: [`include/linux/blk_types.h`](srctree/include/linux/blk_types.h)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(bindings::blk_status_t);
+
+impl Status {
+    /// The bio succeeded.
+    pub const OK: Self = Self(bindings::SP_BLK_STS_OK);
+    /// The bio failed, and nothing better is known.
+    pub const IOERR: Self = Self(bindings::SP_BLK_STS_IOERR);
+    /// Data and protection information do not match; `EILSEQ` in user space.
+    pub const PROTECTION: Self = Self(bindings::SP_BLK_STS_PROTECTION);
+
+    /// Whether the bio succeeded.
+    pub fn is_ok(self) -> bool {
+        self == Self::OK
+    }
+
+    pub(super) fn from_raw(raw: bindings::blk_status_t) -> Self {
+        Self(raw)
+    }
+
+    pub(super) fn as_raw(self) -> bindings::blk_status_t {
+        self.0
+    }
+}
