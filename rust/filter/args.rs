@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The arguments of a table line, as types.
+//!
+//! ```text
+//! <dev> <offset> [<#args> <arg>…]
+//! ```
+//!
+//! [`Line`] is what a user typed; [`Args`] is what it means, and prints itself as a line that means
+//! the same.
+
+use core::{ffi::CStr, fmt, str::FromStr};
+
+/// Optional arguments that there are.
+const KEYS: usize = 4;
+
+/// A table line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// A path or `major:minor`.
+    pub device: &'a str,
+    /// The sector (of 512 bytes) of the device at which the target begins.
+    pub offset: u64,
+    options: Options,
+}
+
+/// What a table line says besides the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Args {
+    /// The sector (of 512 bytes) of the device at which the target begins.
+    pub offset: u64,
+    /// How a write is kept stable.
+    pub policy: Policy,
+    /// Whether filesystems above are told to wait.
+    pub waits: Switch,
+    /// Whether a write is compared with its tuples after it has succeeded.
+    pub recheck: Switch,
+    /// The application tag to write.
+    pub app_tag: u16,
+}
+
+/// How a write is kept stable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// In place; copied when it turns out to have changed.
+    #[default]
+    Optimistic,
+    /// Copied, always.
+    Copy,
+    /// In place; those above are told to leave it alone.
+    Wait,
+}
+
+/// Yes, no, or what is best.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Switch {
+    /// What is best.
+    #[default]
+    Auto,
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// Why a table line is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// `<dev>` or `<offset>` is missing.
+    Missing,
+    /// `<offset>` is no number of sectors.
+    Offset,
+    /// `<#args>` is no number.
+    Count,
+    /// `<#args>` is not the number of arguments behind it.
+    CountMismatch,
+    /// The optional argument of this number, from 0, is none that there is.
+    Unknown(usize),
+    /// This optional argument is given twice.
+    Twice(Key),
+    /// This optional argument has a value that it cannot have.
+    Value(Key),
+}
+
+/// The name of an optional argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// `policy:`
+    Policy,
+    /// `waits:`
+    Waits,
+    /// `recheck:`
+    Recheck,
+    /// `app_tag:`
+    AppTag,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Options {
+    policy: Option<Policy>,
+    waits: Option<Switch>,
+    recheck: Option<Switch>,
+    app_tag: Option<u16>,
+}
+
+impl<'a> Line<'a> {
+    /// Takes the words of a line apart.
+    pub fn parse(words: &[&'a str]) -> Result<Self, Refusal> {
+        let (device, offset, rest) = match words {
+            [device, offset, rest @ ..] => (*device, *offset, rest),
+            _ => return Err(Refusal::Missing),
+        };
+        let offset = decimal(offset).ok_or(Refusal::Offset)?;
+        let mut options = Options::default();
+        if let [count, rest @ ..] = rest {
+            if decimal(count).ok_or(Refusal::Count)? != rest.len() as u64 {
+                return Err(Refusal::CountMismatch);
+            }
+            for (i, word) in rest.iter().enumerate() {
+                options.take(i, word)?;
+            }
+        }
+        Ok(Self {
+            device,
+            offset,
+            options,
+        })
+    }
+
+    /// What the line means.
+    pub fn args(&self) -> Args {
+        Args {
+            offset: self.offset,
+            policy: self.options.policy.unwrap_or_default(),
+            waits: self.options.waits.unwrap_or_default(),
+            recheck: self.options.recheck.unwrap_or_default(),
+            app_tag: self.options.app_tag.unwrap_or_default(),
+        }
+    }
+}
+
+impl Options {
+    fn take(&mut self, i: usize, word: &str) -> Result<(), Refusal> {
+        let (key, value) = word.split_once(':').ok_or(Refusal::Unknown(i))?;
+        match key {
+            "policy" => set(&mut self.policy, value.parse().ok(), Key::Policy),
+            "waits" => set(&mut self.waits, value.parse().ok(), Key::Waits),
+            "recheck" => set(&mut self.recheck, value.parse().ok(), Key::Recheck),
+            "app_tag" => set(&mut self.app_tag, app_tag(value), Key::AppTag),
+            _ => Err(Refusal::Unknown(i)),
+        }
+    }
+}
+
+fn set<T>(slot: &mut Option<T>, value: Option<T>, key: Key) -> Result<(), Refusal> {
+    let value = value.ok_or(Refusal::Value(key))?;
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::Twice(key)),
+    }
+}
+
+/// A number of decimal digits, without a sign.
+fn decimal(word: &str) -> Option<u64> {
+    word.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| word.parse().ok())?
+}
+
+/// An application tag, decimal or with `0x` hexadecimal; 0xffff means that nothing is checked.
+fn app_tag(word: &str) -> Option<u16> {
+    let tag = match word.strip_prefix("0x") {
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            u16::from_str_radix(hex, 16).ok()?
+        }
+        Some(_) => return None,
+        None => u16::try_from(decimal(word)?).ok()?,
+    };
+    (tag != 0xffff).then_some(tag)
+}
+
+impl Policy {
+    /// Whether the policy relies on those above to leave a page alone.
+    pub fn needs_waits(self) -> bool {
+        self == Self::Wait
+    }
+}
+
+impl FromStr for Policy {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Ok(match word {
+            "optimistic" => Self::Optimistic,
+            "copy" => Self::Copy,
+            "wait" => Self::Wait,
+            _ => return Err(()),
+        })
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Optimistic => "optimistic",
+            Self::Copy => "copy",
+            Self::Wait => "wait",
+        })
+    }
+}
+
+impl FromStr for Switch {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Ok(match word {
+            "auto" => Self::Auto,
+            "on" => Self::On,
+            "off" => Self::Off,
+            _ => return Err(()),
+        })
+    }
+}
+
+impl fmt::Display for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
+
+/// The line without its device: the policy always, whatever else is not the default.
+impl fmt::Display for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits = self.waits != Switch::Auto;
+        let recheck = self.recheck != Switch::Auto;
+        let app_tag = self.app_tag != 0;
+        let count = 1 + usize::from(waits) + usize::from(recheck) + usize::from(app_tag);
+        write!(f, "{} {count} policy:{}", self.offset, self.policy)?;
+        if waits {
+            write!(f, " waits:{}", self.waits)?;
+        }
+        if recheck {
+            write!(f, " recheck:{}", self.recheck)?;
+        }
+        if app_tag {
+            write!(f, " app_tag:{:#06x}", self.app_tag)?;
+        }
+        Ok(())
+    }
+}
+
+impl Refusal {
+    /// What `ti->error` says.
+    pub fn text(self) -> &'static CStr {
+        match self {
+            Self::Missing => c"expected: <dev> <offset> [<#args> <arg>...]",
+            Self::Offset => c"offset: not a number of sectors",
+            Self::Count => c"#args: not a number",
+            Self::CountMismatch => c"#args: not the number of arguments that follow",
+            Self::Unknown(i) => {
+                const TEXTS: [&CStr; KEYS] = [
+                    c"optional argument 1 is unknown",
+                    c"optional argument 2 is unknown",
+                    c"optional argument 3 is unknown",
+                    c"optional argument 4 is unknown",
+                ];
+                TEXTS
+                    .get(i)
+                    .copied()
+                    .unwrap_or(c"an optional argument behind the fourth is unknown")
+            }
+            Self::Twice(Key::Policy) => c"policy: given twice",
+            Self::Twice(Key::Waits) => c"waits: given twice",
+            Self::Twice(Key::Recheck) => c"recheck: given twice",
+            Self::Twice(Key::AppTag) => c"app_tag: given twice",
+            Self::Value(Key::Policy) => c"policy: not one of optimistic, copy, wait",
+            Self::Value(Key::Waits) => c"waits: not one of auto, on, off",
+            Self::Value(Key::Recheck) => c"recheck: not one of auto, on, off",
+            Self::Value(Key::AppTag) => c"app_tag: not a number from 0 to 0xfffe",
+        }
+    }
+}
