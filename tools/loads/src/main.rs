@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loads that change pages while they are being written, and what they report.
+//!
+//! Each load prints one JSON object on one line of stdout when it ends. The
+//! exit status says whether the load did its work, however many of its writes
+//! failed: 0 if it did, 1 if it could not run at all, 2 for wrong usage.
+
+mod buffer;
+mod buffered;
+mod direct;
+mod errno;
+mod hold;
+mod ledger;
+mod mmap;
+mod pattern;
+mod queue;
+mod random;
+mod readback;
+mod report;
+mod tally;
+mod target;
+mod units;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+/// Loads that change pages while they are being written, and what they report.
+///
+/// Sizes are in bytes; the suffixes K, M and G stand for powers of 1024.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    load: Load,
+}
+
+#[derive(Subcommand)]
+enum Load {
+    Mmap(mmap::Args),
+    Direct(direct::Args),
+    Readback(readback::Args),
+    Buffered(buffered::Args),
+    Hold(hold::Args),
+    Report(report::Args),
+}
+
+/// Arguments that are well formed one by one but make no sense together.
+#[derive(Debug)]
+struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) if !e.use_stderr() => e.exit(),
+        Err(e) => {
+            eprintln!("loads: {}", in_one_line(&e));
+            return ExitCode::from(2);
+        }
+    };
+    match run(cli.load) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("loads: {e:#}");
+            ExitCode::from(if e.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(load: Load) -> Result<()> {
+    match load {
+        Load::Mmap(args) => print(&mmap::run(&args)?),
+        Load::Direct(args) => print(&direct::run(&args)?),
+        Load::Readback(args) => print(&readback::run(&args)?),
+        Load::Buffered(args) => print(&buffered::run(&args)?),
+        Load::Hold(args) => print(&hold::run(&args)?),
+        Load::Report(args) => report::run(&args),
+    }
+}
+
+fn print(outcome: &impl Serialize) -> Result<()> {
+    use std::io::Write;
+    let line = serde_json::to_string(outcome)?;
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(())
+}
+
+fn in_one_line(error: &clap::Error) -> String {
+    match error.kind() {
+        // All of the help, otherwise.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "which load? See loads --help".to_string()
+        }
+        _ => first_paragraph(&error.to_string()),
+    }
+}
+
+/// What clap has to say, without the usage that follows it, on one line.
+fn first_paragraph(message: &str) -> String {
+    let lines = message.lines().map(str::trim);
+    let lines: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+    let text = lines.join(" ");
+    text.strip_prefix("error: ").unwrap_or(&text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_message_of_several_lines_becomes_one() {
+        let message = "error: missing:\n  --path <PATH>\n\nUsage: loads\n";
+        assert_eq!(first_paragraph(message), "missing: --path <PATH>");
+    }
+}
