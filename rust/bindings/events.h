@@ -9,13 +9,16 @@
 #include <linux/blkdev.h>
 #include <linux/tracepoint.h>
 
-/* A page changed between its checksum and the medium. */
+/*
+ * A page changed between its checksum and the medium. The device is the one
+ * below, which the sector belongs to.
+ */
 TRACE_EVENT(unstable_write,
 
-	TP_PROTO(struct bio *bio, sector_t sector, unsigned int sectors,
+	TP_PROTO(struct block_device *bdev, sector_t sector, unsigned int sectors,
 		 unsigned int interval, unsigned int changed),
 
-	TP_ARGS(bio, sector, sectors, interval, changed),
+	TP_ARGS(bdev, sector, sectors, interval, changed),
 
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
@@ -26,7 +29,7 @@ TRACE_EVENT(unstable_write,
 	),
 
 	TP_fast_assign(
-		__entry->dev = bio_dev(bio);
+		__entry->dev = bdev->bd_dev;
 		__entry->sector = sector;
 		__entry->sectors = sectors;
 		__entry->interval = interval;
@@ -42,9 +45,10 @@ TRACE_EVENT(unstable_write,
 /* The data of a write was copied, always or to repair it. */
 TRACE_EVENT(copy,
 
-	TP_PROTO(struct bio *bio, sector_t sector, unsigned int sectors, bool repair),
+	TP_PROTO(struct block_device *bdev, sector_t sector, unsigned int sectors,
+		 bool repair),
 
-	TP_ARGS(bio, sector, sectors, repair),
+	TP_ARGS(bdev, sector, sectors, repair),
 
 	TP_STRUCT__entry(
 		__field(dev_t, dev)
@@ -54,7 +58,7 @@ TRACE_EVENT(copy,
 	),
 
 	TP_fast_assign(
-		__entry->dev = bio_dev(bio);
+		__entry->dev = bdev->bd_dev;
 		__entry->sector = sector;
 		__entry->sectors = sectors;
 		__entry->repair = repair;

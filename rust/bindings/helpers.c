@@ -106,13 +106,15 @@ u64 sp_counters_sum(u64 __percpu *counters, unsigned int i)
 	return sum;
 }
 
-void sp_trace_unstable_write(struct bio *bio, sector_t sector, unsigned int sectors,
-			     unsigned int interval, unsigned int changed)
+void sp_trace_unstable_write(struct block_device *bdev, sector_t sector,
+			     unsigned int sectors, unsigned int interval,
+			     unsigned int changed)
 {
-	trace_unstable_write(bio, sector, sectors, interval, changed);
+	trace_unstable_write(bdev, sector, sectors, interval, changed);
 }
 
-void sp_trace_copy(struct bio *bio, sector_t sector, unsigned int sectors, bool repair)
+void sp_trace_copy(struct block_device *bdev, sector_t sector,
+		   unsigned int sectors, bool repair)
 {
-	trace_copy(bio, sector, sectors, repair);
+	trace_copy(bdev, sector, sectors, repair);
 }

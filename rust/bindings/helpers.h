@@ -43,8 +43,10 @@ void sp_counters_free(u64 __percpu *counters);
 void sp_counters_add(u64 __percpu *counters, unsigned int i, u64 n);
 u64 sp_counters_sum(u64 __percpu *counters, unsigned int i);
 
-void sp_trace_unstable_write(struct bio *bio, sector_t sector, unsigned int sectors,
-			     unsigned int interval, unsigned int changed);
-void sp_trace_copy(struct bio *bio, sector_t sector, unsigned int sectors, bool repair);
+void sp_trace_unstable_write(struct block_device *bdev, sector_t sector,
+			     unsigned int sectors, unsigned int interval,
+			     unsigned int changed);
+void sp_trace_copy(struct block_device *bdev, sector_t sector,
+		   unsigned int sectors, bool repair);
 
 #endif /* STABLE_PAGES_HELPERS_H */

@@ -26,15 +26,24 @@ impl Destination<'_> {
         }
     }
 
+    /// Whether the sector is where an interval begins.
+    pub(super) fn is_aligned(&self) -> bool {
+        self.sector & ((1 << self.interval_shift()) - 1) == 0
+    }
+
+    /// Binary logarithm of the sectors (of 512 bytes) in an interval.
+    fn interval_shift(&self) -> u32 {
+        u32::from(self.profile.format.interval_exp()) - bindings::SECTOR_SHIFT
+    }
+
     /// The tags of the first interval.
     ///
     /// The reference tag is relative to the device, which may be a partition: with it as the
     /// payload's seed, the driver below makes it relative to the disk (`blk_integrity_prepare()`).
     pub fn tags(&self) -> pi::Tags {
-        let shift = u32::from(self.profile.format.interval_exp()) - bindings::SECTOR_SHIFT;
         pi::Tags {
             app: self.app_tag,
-            reference: self.sector >> shift,
+            reference: self.sector >> self.interval_shift(),
         }
     }
 

@@ -8,8 +8,8 @@ use kernel::prelude::*;
 
 /// A reserve of pages, `mempool_t`.
 ///
-/// Whoever waits for a page of the reserve holds none that it could wait for, and every page comes
-/// back when its bio ends: so everybody gets one in the end.
+/// Whoever waits for a page of the reserve holds none of it, and every page comes back when its bio
+/// ends: so everybody gets one in the end.
 ///
 /// # Invariants
 ///

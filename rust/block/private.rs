@@ -15,6 +15,9 @@ use crate::bindings;
 use core::{mem::size_of, ptr::NonNull};
 use kernel::{error::to_result, page::PAGE_SIZE, prelude::*, types::Opaque};
 
+/// The most bytes that one private bio can hold.
+pub(super) const MAX_COPY: u32 = bindings::BIO_MAX_VECS * PAGE_SIZE as u32;
+
 /// What a private bio keeps in front of itself: the pool that its pages go back to.
 type FrontPad = *const BioPool;
 
@@ -51,13 +54,8 @@ impl BioPool {
         Ok(Self { set, pages })
     }
 
-    /// The pages of the pool, for other uses.
-    pub(super) fn pages(&self) -> &PagePool {
-        &self.pages
-    }
-
-    /// A bio over pages of its own for up to `bytes` bytes of `source`'s data, at least a page (or
-    /// `bytes`, if that is less), to be written to `sector` of `device`.
+    /// A bio over pages of its own for up to `bytes` bytes of `source`'s data, to be written to
+    /// `sector` of `device`: for whole pages where it is less, and for one at least.
     ///
     /// Sleeps until there is a page; never fails.
     pub(super) fn copy(
@@ -192,14 +190,6 @@ impl<'a> PrivateBio<'a> {
     pub(super) fn bytes(&self) -> u32 {
         // SAFETY: By the type invariant the bio is valid.
         unsafe { (*self.raw()).bi_iter.bi_size }
-    }
-
-    /// Drops the tail, so that `bytes` bytes remain.
-    pub(super) fn truncate(&mut self, bytes: u32) {
-        if bytes < self.bytes() {
-            // SAFETY: By the type invariant the bio is ours. The vectors stay, to be freed.
-            unsafe { (*self.raw()).bi_iter.bi_size = bytes };
-        }
     }
 
     /// Keeps the bio apart from others, whose changed pages would fail it, too.

@@ -205,12 +205,12 @@ impl Target for StablePi {
     }
 
     fn io_hints(&self, limits: &mut QueueLimits) {
-        let stable = match self.args.waits {
-            Switch::Auto => self.args.policy.needs_waits(),
-            Switch::On => true,
-            Switch::Off => false,
-        };
-        limits.set_stable_writes(stable);
+        // Where nothing is said, what the device below asks for stays.
+        match self.args.waits {
+            Switch::Auto if !self.args.policy.needs_waits() => {}
+            Switch::Auto | Switch::On => limits.set_stable_writes(true),
+            Switch::Off => limits.set_stable_writes(false),
+        }
         // A write that is copied or repaired ends when an interrupt says so.
         limits.set_poll(false);
     }

@@ -66,8 +66,7 @@ fn blame(io: &mut Io<'_, StablePi, Working>, to: &Destination<'_>) -> Result<boo
         first.get_or_insert(mismatch.interval);
     })?;
     if let Some(first) = first {
-        let sectors = io.data_bytes() >> 9;
-        trace::unstable_write(io.bio(), to.sector, sectors, first as u32, changed as u32);
+        trace::unstable_write(to, io.data_bytes(), first as u32, changed as u32);
     }
     Ok(changed != 0)
 }
@@ -82,13 +81,10 @@ fn copy(
     while done < io.data_bytes() {
         let to = to.advance(done);
         let (status, bytes) = io.write_copy(&to, done)?;
-        trace::copy(io.bio(), to.sector, bytes >> 9, true);
+        trace::copy(&to, bytes, true);
         if !status.is_ok() {
             filter.counters.add(Counter::Unrepaired, 1);
             return Ok(status);
-        }
-        if bytes == 0 {
-            return Err(Misfit);
         }
         done += bytes;
     }

@@ -3,7 +3,13 @@
 //! A target in a table, with what each has of its own.
 
 use super::Target;
-use crate::{bindings, block::private::BioPool};
+use crate::{
+    bindings,
+    block::{
+        pool::PagePool,
+        private::BioPool, //
+    },
+};
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -16,8 +22,16 @@ const RESERVE: u16 = 16;
 ///
 /// Device mapper destroys a target after all its I/O has ended, so whatever belongs to an I/O may
 /// point here.
+///
+/// # Forward progress
+///
+/// An I/O may need metadata, a private bio and a page for that, and waits for them in this order
+/// only, for one of each at the most. So the one that waits for nothing more ends and gives back
+/// what the others wait for, however short memory is; what one of each is not enough for is done
+/// piece by piece.
 pub(super) struct Instance<T: Target> {
     pub(super) target: T,
+    pub(super) metadata: PagePool,
     pub(super) bios: BioPool,
     pub(super) queue: Workqueue,
 }
@@ -27,6 +41,7 @@ impl<T: Target> Instance<T> {
         Ok(KBox::new(
             Self {
                 target,
+                metadata: PagePool::new(RESERVE)?,
                 bios: BioPool::new(RESERVE)?,
                 queue: Workqueue::new(T::NAME)?,
             },

@@ -6,8 +6,8 @@ use super::{Instance, Target};
 use crate::{
     bindings,
     block::{
-        metadata::{self, Metadata},
-        private::PrivateBio,
+        metadata::Metadata,
+        private::{self, PrivateBio},
         segment::{for_each_segment, Segment},
         Bio,
         Destination,
@@ -129,18 +129,28 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         unsafe { for_each_segment((*self.bio.as_raw()).bi_io_vec, data, skip, bytes, f) }
     }
 
-    /// Makes room for the metadata of `intervals` intervals, zeroed, or of fewer where memory is
-    /// short (a page) or that is more than goes with one bio (64 KiB). Returns their number.
+    /// Makes room for the metadata of `bytes` bytes of data, zeroed, unless the I/O has some
+    /// already. Returns the number of bytes of data that the room is enough for: fewer where memory
+    /// is short (a page of metadata) or there is more than goes with one bio (64 KiB).
     ///
-    /// Sleeps until there is a page. Never fails.
-    fn make_metadata(&mut self, format: &pi::Format, intervals: u32) -> u32 {
-        let bytes = format.metadata_bytes(intervals.into()) as usize;
-        // SAFETY: The buffer is dropped when the I/O ends at the latest, and the instance outlives
-        // its I/O.
-        let metadata = unsafe { Metadata::new(bytes, self.instance.bios.pages()) };
-        let room = format.intervals_in_metadata(metadata.len()) as u32;
-        self.per_mut().metadata = Some(metadata);
-        intervals.min(room)
+    /// Sleeps until there is a page.
+    fn make_metadata(&mut self, to: &Destination<'_>, bytes: u32) -> Result<u32, Misfit> {
+        let format = &to.profile.format;
+        let exp = format.interval_exp();
+        if bytes == 0 || bytes & ((1 << exp) - 1) != 0 || !to.is_aligned() {
+            return Err(Misfit);
+        }
+        let per = self.per_mut();
+        if per.metadata.is_none() {
+            let len = to.metadata_bytes(bytes);
+            // SAFETY: The buffer is dropped when the I/O ends at the latest, and the instance
+            // outlives its I/O.
+            let metadata = unsafe { Metadata::new(len, &self.instance.metadata) };
+            self.per_mut().metadata = Some(metadata);
+        }
+        let room = self.per().metadata.as_ref().map_or(0, Metadata::len);
+        let intervals = format.intervals_in_metadata(room) as u32;
+        Ok((bytes >> exp).min(intervals) << exp)
     }
 
     /// Generates metadata for `bytes` bytes of data, which `push` feeds to the generator.
@@ -177,18 +187,15 @@ impl<'a, T: Target, P> Io<'a, T, P> {
 
     /// Copies as much of the data as memory allows, from `skip` bytes after its start on, and
     /// generates metadata for the copy in the same pass. Sleeps until there is a page.
+    ///
+    /// Waits for metadata, then for a bio, then for a page, as everybody does; see [`Instance`].
     fn copy(&mut self, to: &Destination<'_>, skip: u32) -> Result<PrivateBio<'a>, Misfit> {
-        let format = &to.profile.format;
-        let interval = format.interval() as u32;
-        let wanted = self.data_bytes().saturating_sub(skip);
-        let most = format.intervals_in_metadata(metadata::MAX) as u32 * interval;
-
+        let left = self.data_bytes().saturating_sub(skip);
+        let wanted = self.make_metadata(to, left.min(private::MAX_COPY))?;
         let mut private = self
             .instance
             .bios
-            .copy(self.bio, to.device, to.sector, wanted.min(most));
-        let intervals = self.make_metadata(format, private.bytes() >> format.interval_exp());
-        private.truncate(intervals * interval);
+            .copy(self.bio, to.device, to.sector, wanted);
 
         let bytes = private.bytes();
         self.generate_metadata(to, bytes, |io, generator| {
@@ -277,10 +284,8 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     /// Where there is not enough memory at once for all the metadata, the I/O is shortened. Fails
     /// where the data is not a whole number of intervals.
     pub fn generate(&mut self, to: &Destination<'_>) -> Result<(), Misfit> {
-        let format = &to.profile.format;
-        let intervals = self.data_bytes() >> format.interval_exp();
-        let intervals = self.make_metadata(format, intervals);
-        self.shorten(intervals * format.interval() as u32);
+        let bytes = self.make_metadata(to, self.data_bytes())?;
+        self.shorten(bytes);
         self.generate_in_place(to)?;
 
         // SAFETY: By the type invariant it is initialised and ours.

@@ -27,7 +27,7 @@ impl Policy for Copy {
             return io.kill();
         };
         filter.count_write(Counter::Copied, copy.bytes());
-        trace::copy(io.bio(), to.sector, copy.bytes() >> 9, false);
+        trace::copy(&to, copy.bytes(), false);
         io.submit_copy(copy)
     }
 }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The table line: what is taken, what it means, and how it prints.
+
+mod support;
+
+use filter::args::{
+    Args,
+    Line,
+    Policy,
+    Refusal,
+    Switch, //
+};
+use proptest::prelude::*;
+
+fn parse(words: &[impl AsRef<str>]) -> Result<Args, Refusal> {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    Line::parse(&words).map(|line| line.args())
+}
+
+fn defaults() -> Args {
+    Args {
+        offset: 0,
+        policy: Policy::Optimistic,
+        waits: Switch::Auto,
+        recheck: Switch::Auto,
+        app_tag: 0,
+    }
+}
+
+#[test]
+fn without_arguments_it_is_optimistic() {
+    assert_eq!(parse(&["/dev/sda", "0"]), Ok(defaults()));
+    assert_eq!(parse(&["/dev/sda", "0", "0"]), Ok(defaults()));
+}
+
+#[test]
+fn the_device_is_taken_as_it_is() {
+    for device in ["/dev/sda", "8:0", "", "anything at all"] {
+        assert_eq!(Line::parse(&[device, "7"]).unwrap().device, device);
+    }
+}
+
+#[test]
+fn what_is_the_default_is_not_printed_but_for_the_policy() {
+    assert_eq!(defaults().to_string(), "0 1 policy:optimistic");
+    let all = Args {
+        offset: 2048,
+        policy: Policy::Wait,
+        waits: Switch::Off,
+        recheck: Switch::On,
+        app_tag: 0x2a,
+    };
+    assert_eq!(
+        all.to_string(),
+        "2048 4 policy:wait waits:off recheck:on app_tag:0x002a"
+    );
+}
+
+#[test]
+fn an_application_tag_has_two_notations() {
+    for (value, tag) in [
+        ("0", 0),
+        ("00042", 42),
+        ("65534", 0xfffe),
+        ("0x0", 0),
+        ("0xFFfe", 0xfffe),
+        ("0x0000002a", 42),
+    ] {
+        let args = parse(&["8:0", "0", "1", &format!("app_tag:{value}")]);
+        assert_eq!(args.map(|a| a.app_tag), Ok(tag), "{value}");
+    }
+}
+
+#[test]
+fn only_the_policy_wait_needs_those_above_to_wait() {
+    assert!(Policy::Wait.needs_waits());
+    assert!(!Policy::Copy.needs_waits());
+    assert!(!Policy::Optimistic.needs_waits());
+}
+
+proptest! {
+    /// What prints is a line that means the same, and prints the same.
+    #[test]
+    fn arguments_survive_printing(args in support::args()) {
+        let printed = args.to_string();
+        let words: Vec<&str> = std::iter::once("8:0").chain(printed.split(' ')).collect();
+        prop_assert_eq!(words[2].parse(), Ok(words.len() - 3));
+        let again = parse(&words);
+        prop_assert_eq!(again, Ok(args));
+        prop_assert_eq!(again.unwrap().to_string(), printed);
+    }
+
+    /// The order of the arguments and the notation of numbers do not matter.
+    #[test]
+    fn a_valid_line_is_taken(words in support::valid_line()) {
+        let args = parse(&words);
+        prop_assert!(args.is_ok());
+        let borrowed: Vec<&str> = words.iter().map(String::as_str).collect();
+        prop_assert_eq!(args, support::oracle(&borrowed));
+    }
+
+    /// A line that is nearly valid is taken for what the grammar says, or refused for what is wrong
+    /// with it.
+    #[test]
+    fn a_changed_line_is_what_the_grammar_says(
+        mut words in support::valid_line(),
+        changes in prop::collection::vec(support::change(), 1..4),
+    ) {
+        for change in &changes {
+            support::apply(change, &mut words);
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        prop_assert_eq!(parse(&words), support::oracle(&words));
+    }
+
+    /// Whatever arrives, there is an answer, and a text for a refusal.
+    #[test]
+    fn any_words_get_an_answer(words in prop::collection::vec(any::<String>(), 0..40)) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let result = parse(&words);
+        prop_assert_eq!(result, support::oracle(&words));
+        if let Err(refusal) = result {
+            prop_assert!(!refusal.text().is_empty());
+        }
+    }
+}

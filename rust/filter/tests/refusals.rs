@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Every refusal of a table line, by lines that get it, and what `ti->error` says then.
+
+use std::collections::BTreeSet;
+
+use filter::args::{
+    Key,
+    Line,
+    Refusal, //
+};
+
+/// A line and what it is refused for.
+const LINES: &[(&str, Refusal, &str)] = &[
+    (
+        "",
+        Refusal::Missing,
+        "expected: <dev> <offset> [<#args> <arg>...]",
+    ),
+    (
+        "/dev/sda",
+        Refusal::Missing,
+        "expected: <dev> <offset> [<#args> <arg>...]",
+    ),
+    (
+        "/dev/sda x",
+        Refusal::Offset,
+        "offset: not a number of sectors",
+    ),
+    (
+        "/dev/sda -8",
+        Refusal::Offset,
+        "offset: not a number of sectors",
+    ),
+    (
+        "/dev/sda +8",
+        Refusal::Offset,
+        "offset: not a number of sectors",
+    ),
+    (
+        "/dev/sda 0x8",
+        Refusal::Offset,
+        "offset: not a number of sectors",
+    ),
+    (
+        "/dev/sda 18446744073709551616",
+        Refusal::Offset,
+        "offset: not a number of sectors",
+    ),
+    (
+        "/dev/sda 0 policy:copy",
+        Refusal::Count,
+        "#args: not a number",
+    ),
+    ("/dev/sda 0 -1", Refusal::Count, "#args: not a number"),
+    (
+        "/dev/sda 0 1",
+        Refusal::CountMismatch,
+        "#args: not the number of arguments that follow",
+    ),
+    (
+        "/dev/sda 0 0 policy:copy",
+        Refusal::CountMismatch,
+        "#args: not the number of arguments that follow",
+    ),
+    (
+        "/dev/sda 0 2 policy:copy",
+        Refusal::CountMismatch,
+        "#args: not the number of arguments that follow",
+    ),
+    (
+        "/dev/sda 0 1 verify:on",
+        Refusal::Unknown(0),
+        "optional argument 1 is unknown",
+    ),
+    (
+        "/dev/sda 0 1 passthrough",
+        Refusal::Unknown(0),
+        "optional argument 1 is unknown",
+    ),
+    (
+        "/dev/sda 0 1 Policy:copy",
+        Refusal::Unknown(0),
+        "optional argument 1 is unknown",
+    ),
+    (
+        "/dev/sda 0 2 policy:copy x",
+        Refusal::Unknown(1),
+        "optional argument 2 is unknown",
+    ),
+    (
+        "/dev/sda 0 3 policy:copy waits:on x:",
+        Refusal::Unknown(2),
+        "optional argument 3 is unknown",
+    ),
+    (
+        "/dev/sda 0 4 policy:copy waits:on recheck:on :",
+        Refusal::Unknown(3),
+        "optional argument 4 is unknown",
+    ),
+    (
+        "/dev/sda 0 5 policy:copy waits:on recheck:on app_tag:1 x",
+        Refusal::Unknown(4),
+        "an optional argument behind the fourth is unknown",
+    ),
+    (
+        "/dev/sda 0 2 policy:copy policy:copy",
+        Refusal::Twice(Key::Policy),
+        "policy: given twice",
+    ),
+    (
+        "/dev/sda 0 2 waits:on waits:off",
+        Refusal::Twice(Key::Waits),
+        "waits: given twice",
+    ),
+    (
+        "/dev/sda 0 2 recheck:auto recheck:on",
+        Refusal::Twice(Key::Recheck),
+        "recheck: given twice",
+    ),
+    (
+        "/dev/sda 0 2 app_tag:0 app_tag:0",
+        Refusal::Twice(Key::AppTag),
+        "app_tag: given twice",
+    ),
+    (
+        "/dev/sda 0 1 policy:",
+        Refusal::Value(Key::Policy),
+        "policy: not one of optimistic, copy, wait",
+    ),
+    (
+        "/dev/sda 0 1 policy:auto",
+        Refusal::Value(Key::Policy),
+        "policy: not one of optimistic, copy, wait",
+    ),
+    (
+        "/dev/sda 0 1 policy:copy:",
+        Refusal::Value(Key::Policy),
+        "policy: not one of optimistic, copy, wait",
+    ),
+    (
+        "/dev/sda 0 1 waits:1",
+        Refusal::Value(Key::Waits),
+        "waits: not one of auto, on, off",
+    ),
+    (
+        "/dev/sda 0 1 recheck:yes",
+        Refusal::Value(Key::Recheck),
+        "recheck: not one of auto, on, off",
+    ),
+    (
+        "/dev/sda 0 1 app_tag:",
+        Refusal::Value(Key::AppTag),
+        "app_tag: not a number from 0 to 0xfffe",
+    ),
+    (
+        "/dev/sda 0 1 app_tag:0x",
+        Refusal::Value(Key::AppTag),
+        "app_tag: not a number from 0 to 0xfffe",
+    ),
+    (
+        "/dev/sda 0 1 app_tag:ff",
+        Refusal::Value(Key::AppTag),
+        "app_tag: not a number from 0 to 0xfffe",
+    ),
+    (
+        "/dev/sda 0 1 app_tag:-1",
+        Refusal::Value(Key::AppTag),
+        "app_tag: not a number from 0 to 0xfffe",
+    ),
+    (
+        "/dev/sda 0 1 app_tag:0xffff",
+        Refusal::Value(Key::AppTag),
+        "app_tag: not a number from 0 to 0xfffe",
+    ),
+    (
+        "/dev/sda 0 1 app_tag:65535",
+        Refusal::Value(Key::AppTag),
+        "app_tag: not a number from 0 to 0xfffe",
+    ),
+    (
+        "/dev/sda 0 1 app_tag:0x10000",
+        Refusal::Value(Key::AppTag),
+        "app_tag: not a number from 0 to 0xfffe",
+    ),
+];
+
+#[test]
+fn each_line_is_refused_for_what_is_wrong_with_it() {
+    for (line, refusal, text) in LINES {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let result = Line::parse(&words);
+        assert_eq!(result, Err(*refusal), "{line}");
+        assert_eq!(refusal.text().to_str(), Ok(*text), "{line}");
+    }
+}
+
+/// The first of several faults is the one that is named; a wrong value before its being doubled.
+#[test]
+fn the_first_fault_counts() {
+    for (line, refusal) in [
+        ("/dev/sda x y", Refusal::Offset),
+        ("/dev/sda 0 9 x", Refusal::CountMismatch),
+        ("/dev/sda 0 2 x policy:y", Refusal::Unknown(0)),
+        ("/dev/sda 0 2 policy:y x", Refusal::Value(Key::Policy)),
+        (
+            "/dev/sda 0 2 policy:copy policy:y",
+            Refusal::Value(Key::Policy),
+        ),
+    ] {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(Line::parse(&words), Err(refusal), "{line}");
+    }
+}
+
+/// The number of a refusal. A new one does not compile here, and then lacks a line above.
+fn number(refusal: Refusal) -> usize {
+    let key = |key| match key {
+        Key::Policy => 0,
+        Key::Waits => 1,
+        Key::Recheck => 2,
+        Key::AppTag => 3,
+    };
+    match refusal {
+        Refusal::Missing => 0,
+        Refusal::Offset => 1,
+        Refusal::Count => 2,
+        Refusal::CountMismatch => 3,
+        Refusal::Unknown(i) => 4 + i.min(4),
+        Refusal::Twice(k) => 9 + key(k),
+        Refusal::Value(k) => 13 + key(k),
+    }
+}
+
+#[test]
+fn there_is_a_line_for_every_refusal_and_a_text_of_its_own() {
+    let numbers: BTreeSet<usize> = LINES.iter().map(|(_, r, _)| number(*r)).collect();
+    assert_eq!(numbers, (0..17).collect());
+    let texts: BTreeSet<&str> = LINES.iter().map(|(_, _, text)| *text).collect();
+    assert_eq!(texts.len(), numbers.len());
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Table lines, and the grammar as somebody else would write it down.
+
+use std::collections::BTreeSet;
+
+use filter::args::{
+    Args,
+    Key,
+    Policy,
+    Refusal,
+    Switch, //
+};
+use proptest::prelude::*;
+
+const POLICIES: [(&str, Policy); 3] = [
+    ("optimistic", Policy::Optimistic),
+    ("copy", Policy::Copy),
+    ("wait", Policy::Wait),
+];
+const SWITCHES: [(&str, Switch); 3] = [
+    ("auto", Switch::Auto),
+    ("on", Switch::On),
+    ("off", Switch::Off),
+];
+const HEX: &str = "0123456789abcdef";
+
+/// What a line means, or the first thing that is wrong with it from left to right; the number of
+/// arguments counts before the arguments.
+pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
+    if words.len() < 2 {
+        return Err(Refusal::Missing);
+    }
+    let mut args = Args {
+        offset: number(words[1], 10, u64::MAX).ok_or(Refusal::Offset)?,
+        policy: Policy::Optimistic,
+        waits: Switch::Auto,
+        recheck: Switch::Auto,
+        app_tag: 0,
+    };
+    if words.len() == 2 {
+        return Ok(args);
+    }
+    let count = number(words[2], 10, u64::MAX).ok_or(Refusal::Count)?;
+    if count != words.len() as u64 - 3 {
+        return Err(Refusal::CountMismatch);
+    }
+    let mut seen = BTreeSet::new();
+    for (i, word) in words[3..].iter().enumerate() {
+        let (name, key) = [
+            ("policy:", Key::Policy),
+            ("waits:", Key::Waits),
+            ("recheck:", Key::Recheck),
+            ("app_tag:", Key::AppTag),
+        ]
+        .into_iter()
+        .find(|(name, _)| word.starts_with(name))
+        .ok_or(Refusal::Unknown(i))?;
+        let value = &word[name.len()..];
+        let wrong = Refusal::Value(key);
+        match key {
+            Key::Policy => args.policy = among(&POLICIES, value).ok_or(wrong)?,
+            Key::Waits => args.waits = among(&SWITCHES, value).ok_or(wrong)?,
+            Key::Recheck => args.recheck = among(&SWITCHES, value).ok_or(wrong)?,
+            Key::AppTag => args.app_tag = tag(value).ok_or(wrong)?,
+        }
+        if !seen.insert(name) {
+            return Err(Refusal::Twice(key));
+        }
+    }
+    Ok(args)
+}
+
+fn among<T: Copy>(table: &[(&str, T)], value: &str) -> Option<T> {
+    table
+        .iter()
+        .find(|(name, _)| *name == value)
+        .map(|(_, t)| *t)
+}
+
+fn tag(value: &str) -> Option<u16> {
+    let tag = if let Some(digits) = value.strip_prefix("0x") {
+        number(digits, 16, 0xfffe)?
+    } else {
+        number(value, 10, 0xfffe)?
+    };
+    Some(tag as u16)
+}
+
+/// At least one digit of the base, and no more than `max` in all.
+fn number(word: &str, base: usize, max: u64) -> Option<u64> {
+    let mut sum = 0_u128;
+    for c in word.chars() {
+        let digit = HEX.find(c.to_ascii_lowercase()).filter(|d| *d < base)?;
+        sum = (sum * base as u128 + digit as u128).min(u128::from(u64::MAX) + 1);
+    }
+    (!word.is_empty() && sum <= u128::from(max)).then_some(sum as u64)
+}
+
+/// Any arguments that there can be.
+pub fn args() -> impl Strategy<Value = Args> {
+    let policy = || prop::sample::select(POLICIES.map(|(_, p)| p).to_vec());
+    let switch = || prop::sample::select(SWITCHES.map(|(_, s)| s).to_vec());
+    (any::<u64>(), policy(), switch(), switch(), 0..0xffff_u16).prop_map(
+        |(offset, policy, waits, recheck, app_tag)| Args {
+            offset,
+            policy,
+            waits,
+            recheck,
+            app_tag,
+        },
+    )
+}
+
+/// A valid line, as words.
+pub fn valid_line() -> impl Strategy<Value = Vec<String>> {
+    let policy = prop::sample::select(vec!["policy:optimistic", "policy:copy", "policy:wait"]);
+    let waits = prop::sample::select(vec!["waits:auto", "waits:on", "waits:off"]);
+    let recheck = prop::sample::select(vec!["recheck:auto", "recheck:on", "recheck:off"]);
+    let app_tag = (0..0xffff_u16, 0..4_usize).prop_map(|(tag, form)| match form {
+        0 => format!("app_tag:{tag}"),
+        1 => format!("app_tag:{tag:#x}"),
+        2 => format!("app_tag:0x{tag:08X}"),
+        _ => format!("app_tag:{tag:07}"),
+    });
+    let options = (
+        policy.prop_map(String::from),
+        waits.prop_map(String::from),
+        recheck.prop_map(String::from),
+        app_tag,
+    )
+        .prop_map(|(a, b, c, d)| vec![a, b, c, d]);
+    let options = options
+        .prop_flat_map(|all| prop::sample::subsequence(all, 0..=4))
+        .prop_shuffle();
+    (any::<u64>(), options, any::<bool>()).prop_map(|(offset, options, count)| {
+        let mut words = vec![String::from("/dev/sda"), offset.to_string()];
+        if count || !options.is_empty() {
+            words.push(options.len().to_string());
+        }
+        words.extend(options);
+        words
+    })
+}
+
+/// A way to change a line.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Leave out a word.
+    Drop(usize),
+    /// Say a word twice, without or with counting it.
+    Repeat(usize, bool),
+    /// Exchange two words.
+    Swap(usize, usize),
+    /// Put another word in its place.
+    Replace(usize, String),
+    /// Put a character into a word.
+    Insert(usize, usize, char),
+    /// Take a character out of a word.
+    Remove(usize, usize),
+    /// Add a word, counted.
+    Append(String),
+}
+
+/// Words that are nearly right, and some that are not at all.
+fn word() -> impl Strategy<Value = String> {
+    let near = [
+        "",
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        "5",
+        "+1",
+        "-1",
+        "00",
+        "01",
+        "1_000",
+        "0x",
+        "0x1",
+        "policy:",
+        "policy",
+        "policy:auto",
+        "policy:detect",
+        "policy:Copy",
+        "policy:copy",
+        "policy:copy:copy",
+        "policy=copy",
+        "waits:",
+        "waits:1",
+        "waits:on",
+        "recheck:yes",
+        "recheck:off",
+        "app_tag:",
+        "app_tag:0x",
+        "app_tag:0X1",
+        "app_tag:0xffff",
+        "app_tag:0xfffe",
+        "app_tag:65535",
+        "app_tag:65534",
+        "app_tag:65536",
+        "app_tag:0x10000",
+        "app_tag:+1",
+        "app_tag:0x+1",
+        "app_tag:-1",
+        "app_tag:0x0x1",
+        "app_tag:ff",
+        "verify:on",
+        "passthrough",
+        ":",
+        "::",
+        "18446744073709551615",
+        "18446744073709551616",
+        "١",
+    ];
+    prop_oneof![
+        4 => prop::sample::select(near.to_vec()).prop_map(String::from),
+        1 => any::<String>(),
+    ]
+}
+
+/// Any change.
+pub fn change() -> impl Strategy<Value = Change> {
+    let at = || 0..8_usize;
+    let c = prop_oneof![
+        prop::sample::select("0123456789abcdefx:+-_ \u{0}é１".chars().collect::<Vec<_>>()),
+        any::<char>(),
+    ];
+    prop_oneof![
+        at().prop_map(Change::Drop),
+        (at(), any::<bool>()).prop_map(|(i, counted)| Change::Repeat(i, counted)),
+        (at(), at()).prop_map(|(i, j)| Change::Swap(i, j)),
+        (at(), word()).prop_map(|(i, w)| Change::Replace(i, w)),
+        (at(), 0..16_usize, c).prop_map(|(i, j, c)| Change::Insert(i, j, c)),
+        (at(), 0..16_usize).prop_map(|(i, j)| Change::Remove(i, j)),
+        word().prop_map(Change::Append),
+    ]
+}
+
+/// The line after the change.
+pub fn apply(change: &Change, words: &mut Vec<String>) {
+    let n = words.len();
+    if n == 0 {
+        return;
+    }
+    match change {
+        Change::Drop(i) => drop(words.remove(i % n)),
+        Change::Repeat(i, counted) => {
+            words.push(words[i % n].clone());
+            if *counted {
+                recount(words);
+            }
+        }
+        Change::Swap(i, j) => words.swap(i % n, j % n),
+        Change::Replace(i, word) => words[i % n].clone_from(word),
+        Change::Insert(i, j, c) => edit(&mut words[i % n], |chars| {
+            chars.insert(j % (chars.len() + 1), *c)
+        }),
+        Change::Remove(i, j) => edit(&mut words[i % n], |chars| {
+            if !chars.is_empty() {
+                chars.remove(j % chars.len());
+            }
+        }),
+        Change::Append(word) => {
+            if n == 2 {
+                words.push(String::new());
+            }
+            words.push(word.clone());
+            recount(words);
+        }
+    }
+}
+
+fn recount(words: &mut [String]) {
+    if words.len() > 2 {
+        words[2] = (words.len() - 3).to_string();
+    }
+}
+
+fn edit(word: &mut String, f: impl FnOnce(&mut Vec<char>)) {
+    let mut chars = word.chars().collect();
+    f(&mut chars);
+    *word = chars.into_iter().collect();
+}
