@@ -10,7 +10,6 @@ umask 022
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/stable-pages
 build=$top/build
-series_supported="7.2 7.3"
 
 die() {
 	printf 'error: %s\n' "$*" >&2
@@ -49,32 +48,28 @@ step() {
 	printf '  %s: %d s\n' "$title" $((SECONDS - start)) >&2
 }
 
-# with_lock COMMAND...: only one set-up works on the cache at a time.
+# with_lock NAME COMMAND...: only one set-up at a time works on NAME.
 with_lock() {
 	mkdir -p "$cache"
-	exec 9>"$cache/lock"
+	exec 9>"$cache/lock-$1"
 	flock -n 9 || {
 		printf '  waiting for another set-up to finish ...\n' >&2
 		flock 9
 	}
+	scratch=$cache/tmp-$1
+	drop_scratch
+	shift
 	"$@"
 	exec 9>&-
 }
 
-# scratch: a folder on the cache's file system for something half made. Whatever
-# a killed set-up left there is removed by the next one; only rename(2) makes a
-# result appear under its final name.
-scratch() {
-	mktemp -d "$cache/tmp.XXXXXX"
-}
-
+# What is half made is in $scratch, on the cache's file system; only rename(2)
+# makes a result appear under its final name. What a killed set-up left there is
+# removed by the next one.
 drop_scratch() {
-	local d
-	for d in "$cache"/tmp.* "$cache"/old.*; do
-		[ -e "$d" ] || continue
-		chmod -R u+w "$d" 2>/dev/null || true
-		rm -rf "$d"
-	done
+	[ -e "$scratch" ] || return 0
+	chmod -R u+w "$scratch" 2>/dev/null || true
+	rm -rf "$scratch"
 }
 
 hash_of() {
