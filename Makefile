@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# stable-pages: type `make help`.
+
+# The kernel series of the virtual machine, and of the module where KDIR is not
+# given.
+KERNEL ?= 7.2
+export KERNEL
+
+.DEFAULT_GOAL := module
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+release = $(shell make -s --no-print-directory -C $(KDIR) kernelrelease 2>/dev/null)
+
+.PHONY: help
+help:
+	@sed -n 's/^## //p' $(firstword $(MAKEFILE_LIST))
+
+## make demo          the failure on a plain disk, and the same load on stable-pi
+## make test          everything that must pass, on the stock kernel
+## make vm            a shell in the virtual machine, with the module at hand
+## make               build the module for the virtual machine's kernel
+## make KDIR=<tree>   build the module for a prepared kernel tree
+## make check         the tests that need no virtual machine: format, lint, host, docs
+## make docs          the documentation, as build/docs/html
+## make setup         only fetch and build what the others need
+## make clean         remove build/ (the cache outside of the tree stays)
+##
+## KERNEL=7.2|7.3     the series of the virtual machine's kernel (default 7.2)
+
+.PHONY: setup
+setup:
+	@qemu/setup kernel
+
+.PHONY: module
+ifdef KDIR
+module:
+	$(if $(release),,$(error $(KDIR) is no prepared kernel tree: `make kernelrelease` fails there))
+	$(Q)mkdir -p build/module/$(release)
+	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CURDIR)/build/module/$(release) modules
+else
+module: setup
+	@qemu/build
+endif
+
+.PHONY: tools
+tools: setup
+	@qemu/enter cargo build --quiet --release --locked -p loads
+
+.PHONY: demo
+demo: module tools
+	@tools/demo
+
+.PHONY: test
+test: module tools
+	@selftests/run
+
+.PHONY: check
+check: setup
+	@selftests/run --no-vm
+
+.PHONY: vm
+vm: module tools
+	@qemu/run --shell
+
+.PHONY: docs
+docs: setup
+	@qemu/enter sphinx-build -q -W --keep-going -b html -d build/docs/doctrees Documentation build/docs/html
+	@echo "build/docs/html/index.html"
+
+.PHONY: clean
+clean:
+	rm -rf build
