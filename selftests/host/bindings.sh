@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The build notices when rustc, libclang and the C compiler disagree about a C
+# type, and when a generated name shadows one of kernel::bindings: each is
+# brought about in a copy of the sources, which then must not build.
+
+. "$(dirname "$0")/../ktap.sh"
+top=$(cd "$(dirname "$0")/../.." && pwd -P)
+. "$top/qemu/lib.sh"
+set +e
+
+copy=$build/bindings-test
+
+# build_with EDIT...: whether a copy of the sources builds once sed has edited a
+# file of it; what it says is in $build/bindings-test.log.
+build_with() {
+	rm -rf "$copy"
+	mkdir -p "$copy"
+	cp -r "$top/Kbuild" "$top/rust" "$copy"
+	local dir toolchain
+	dir=$(kernel_dir stock)
+	mapfile -t toolchain <"$dir/make-arguments"
+	(($# == 0)) || sed -i "$1" "$copy/$2"
+	in_root -- make -C "$dir/source" -j"$(nproc)" "${toolchain[@]}" M="$copy" modules \
+		>"$copy.log" 2>&1
+}
+
+# refused_with TEXT EDIT FILE: the edited sources do not build, for this reason.
+refused_with() {
+	if build_with "$2" "$3"; then
+		echo "the build went through"
+		return 1
+	fi
+	grep -F "$1" "$copy.log" || {
+		tail -n 20 "$copy.log"
+		return 1
+	}
+}
+
+plan 4
+ok "the sources build as they are" build_with
+ok "a define that only bindgen sees fails the build" refused_with "static assertion failed" \
+	's/-D__BINDGEN__/& -DCONFIG_DMA_DECLARE_COHERENT=1/' Kbuild
+ok "an offset that rustc sees otherwise fails the build" refused_with "assertion failed" \
+	's/rust.append(f.const _: () = assert!(core::mem::size_of::<{bare(n)}>() == {v}/&+1/' \
+	rust/bindings/layout.py
+ok "a name that shadows one of kernel::bindings fails the build" refused_with "generated names that shadow" \
+	's/^--allowlist-type dm_target$/&\n--allowlist-type bio_vec/' rust/bindings/bindgen_parameters
+rm -rf "$copy" "$copy.log"
