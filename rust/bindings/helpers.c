@@ -38,6 +38,21 @@ void sp_payload_detach(struct bio *bio)
 	bio->bi_opf &= ~REQ_INTEGRITY;
 }
 
+void sp_bvec_iter_advance(const struct bio_vec *vecs, struct bvec_iter *iter,
+			  unsigned int bytes)
+{
+	bvec_iter_advance(vecs, iter, bytes);
+}
+
+/* The segment at @iter, which lies in one page; @iter goes on behind it. */
+struct bio_vec sp_bvec_iter_next(const struct bio_vec *vecs, struct bvec_iter *iter)
+{
+	struct bio_vec segment = bvec_iter_bvec(vecs, *iter);
+
+	bvec_iter_advance_single(vecs, iter, segment.bv_len);
+	return segment;
+}
+
 void sp_bio_set_dev(struct bio *bio, struct block_device *bdev)
 {
 	bio_set_dev(bio, bdev);

@@ -27,6 +27,10 @@ void sp_payload_attach(struct bio *bio, struct sp_payload *payload, void *buf,
 		       unsigned int len, sector_t seed, u16 flags, u16 app_tag);
 void sp_payload_detach(struct bio *bio);
 
+void sp_bvec_iter_advance(const struct bio_vec *vecs, struct bvec_iter *iter,
+			  unsigned int bytes);
+struct bio_vec sp_bvec_iter_next(const struct bio_vec *vecs, struct bvec_iter *iter);
+
 void sp_bio_set_dev(struct bio *bio, struct block_device *bdev);
 void sp_bio_copy_attributes(struct bio *dst, const struct bio *src);
 bool sp_bio_has_crypt_ctx(struct bio *bio);

@@ -4,7 +4,6 @@
 
 use crate::{bindings, pi};
 use core::{marker::PhantomData, ops::Range, ptr::NonNull};
-use kernel::page::PAGE_SIZE;
 
 /// Part of one page of a bio's data, mapped.
 ///
@@ -98,50 +97,32 @@ impl pi::Data for Segment<'_> {
 /// bytes` bytes left in `iter`.
 pub(super) unsafe fn for_each_segment<E>(
     vecs: *const bindings::bio_vec,
-    iter: &bindings::bvec_iter,
+    mut iter: bindings::bvec_iter,
     skip: u32,
     bytes: u32,
     mut f: impl FnMut(&Segment<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut index = iter.bi_idx as usize;
-    let mut done = iter.bi_bvec_done as usize;
-    let mut skip = skip as usize;
-    let mut left = bytes as usize;
+    iter.bi_size = skip + bytes;
+    // SAFETY: The caller vouches for that many bytes.
+    unsafe { bindings::sp_bvec_iter_advance(vecs, &mut iter, skip) };
 
-    while left > 0 {
-        // SAFETY: The caller vouches for `skip + bytes` bytes, so there is a vector here.
-        let vec = unsafe { &*vecs.add(index) };
-        let rest = vec.bv_len as usize - done;
-        if skip >= rest {
-            skip -= rest;
-            index += 1;
-            done = 0;
-            continue;
-        }
-        done += core::mem::take(&mut skip);
-
-        let at = vec.bv_offset as usize + done;
-        let len = (PAGE_SIZE - at % PAGE_SIZE)
-            .min(vec.bv_len as usize - done)
-            .min(left);
-        // SAFETY: The vector's pages are contiguous in the memory map (`bvec_iter_page()`).
-        let page = unsafe { vec.bv_page.add(at / PAGE_SIZE) };
+    while iter.bi_size > 0 {
+        // SAFETY: There are bytes left, so there is a segment, in one page.
+        let vec = unsafe { bindings::sp_bvec_iter_next(vecs, &mut iter) };
         // SAFETY: The page is allocated, as the caller vouches.
-        let mapping = unsafe { bindings::kmap_local_page(page) }.cast::<u8>();
-        // SAFETY: The mapping is a page long and not null.
-        let start = unsafe { NonNull::new_unchecked(mapping.add(at % PAGE_SIZE)) };
-        // INVARIANT: `len` does not reach beyond the page, which stays mapped until after `f`.
+        let page = unsafe { bindings::kmap_local_page(vec.bv_page) }.cast::<u8>();
+        // SAFETY: The mapping is a page long and not null, and the offset is inside of it.
+        let start = unsafe { NonNull::new_unchecked(page.add(vec.bv_offset as usize)) };
+        // INVARIANT: The segment does not reach beyond the page, which stays mapped until after
+        // `f`.
         let result = f(&Segment {
             start,
-            len,
+            len: vec.bv_len as usize,
             _mapping: PhantomData,
         });
         // SAFETY: Mapped above, and the last that was.
-        unsafe { bindings::kunmap_local(mapping.cast()) };
+        unsafe { bindings::kunmap_local(page.cast()) };
         result?;
-
-        done += len;
-        left -= len;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         let bytes = bytes.min(data.bi_size - skip);
         // SAFETY: By the type invariant `data` describes data of the bio, whose pages stay until
         // its end is reported; the range is clamped to it.
-        unsafe { for_each_segment((*self.bio.as_raw()).bi_io_vec, data, skip, bytes, f) }
+        unsafe { for_each_segment((*self.bio.as_raw()).bi_io_vec, *data, skip, bytes, f) }
     }
 
     /// Makes room for the metadata of `bytes` bytes of data, zeroed, unless the I/O has some
