@@ -30,20 +30,21 @@ const RESERVE: u16 = 16;
 /// what the others wait for, however short memory is; what one of each is not enough for is done
 /// piece by piece.
 pub(super) struct Instance<T: Target> {
+    // Dropped first: a worker that has just ended the last I/O has to be gone before the rest is.
+    pub(super) queue: Workqueue,
     pub(super) target: T,
     pub(super) metadata: PagePool,
     pub(super) bios: BioPool,
-    pub(super) queue: Workqueue,
 }
 
 impl<T: Target> Instance<T> {
     pub(super) fn new(target: T) -> Result<KBox<Self>> {
         Ok(KBox::new(
             Self {
+                queue: Workqueue::new(T::NAME)?,
                 target,
                 metadata: PagePool::new(RESERVE)?,
                 bios: BioPool::new(RESERVE)?,
-                queue: Workqueue::new(T::NAME)?,
             },
             GFP_KERNEL,
         )?)

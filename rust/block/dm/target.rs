@@ -23,7 +23,8 @@ pub trait Target: Sized + Send + Sync + 'static {
     /// Major, minor and patch level of the target's interface.
     const VERSION: [u32; 3];
 
-    /// What an I/O carries from phase to phase; each starts with the default.
+    /// What an I/O carries from phase to phase; each starts with the default, and is set back to it
+    /// in the end. So the default must not own anything.
     type State: Default + Send;
 
     /// Makes a target from the arguments of a table line. Process context; may sleep.
