@@ -37,7 +37,7 @@ setup:
 ifdef KDIR
 module:
 	$(if $(release),,$(error $(KDIR) is no prepared kernel tree: `make kernelrelease` fails there))
-	$(Q)mkdir -p build/module/$(release)
+	@mkdir -p build/module/$(release)
 	$(MAKE) -C $(KDIR) M=$(CURDIR) MO=$(CURDIR)/build/module/$(release) modules
 else
 module: setup

@@ -2,7 +2,7 @@
 
 //! Raw C interfaces: `kernel::bindings`, and what the module needs beside it.
 //!
-//! Only the layers [`block`](crate::block), `mm` and `fs` may use this module. A
+//! Only layers of safe abstractions, such as [`block`](crate::block), may use this module. A
 //! type that `kernel::bindings` has is that one type here, too: the build fails
 //! where a generated name shadows one of its names, and where rustc and the C
 //! compiler see a type differently.

@@ -18,11 +18,11 @@ pub(super) enum Counter {
     InPlace,
     /// Writes sent down as a copy from the start.
     Copied,
-    /// Writes that were compared with their tuples after they had succeeded.
+    /// Writes that were compared with their tuples after they had succeeded at once.
     Rechecked,
     /// Times that a write whose data had not changed was sent down again.
     Retried,
-    /// Writes in place whose data changed in flight, and whose copy succeeded.
+    /// Writes in place that were copied in the end, and whose copy succeeded.
     Repaired,
     /// The same, but the copy failed, too.
     Unrepaired,

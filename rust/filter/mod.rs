@@ -4,9 +4,9 @@
 //! write unchanged between its checksum and the medium.
 //!
 //! A write comes in through [`StablePi::map`], which hands it to the [`policy`] of the table line.
-//! A policy either copies the data, or sends it down where it is and remembers that in the write's
-//! [`State`]. What went down in place and comes back rejected, or is to be looked at again, goes to
-//! a worker, which is [`repair`]'s.
+//! A policy either copies the data, or sends it down where it is. What went down in place and is to
+//! be looked at when it comes back has a [`State`] that says so; if it was rejected, or is to be
+//! checked again, it goes to a worker, which is [`repair`]'s.
 //!
 //! Everything else is sent on as it is.
 

@@ -4,8 +4,8 @@
 //!
 //! A request holds many bios, and one changed page fails it whole. So the first question is whether
 //! it is this write whose data differs from its tuples. If so, the data is copied and the copy is
-//! written to the same sectors. If not, the write is sent down in place once more, apart from
-//! others; and should that be rejected, too, without a difference to be seen (a page that changed
+//! written to the same sectors. If not, the write is sent down in place again, apart from others;
+//! and should that be rejected time and again without a difference to be seen (a page that changed
 //! and changed back), it is copied in the end without anybody to blame.
 
 use super::{counters::Counter, StablePi};
