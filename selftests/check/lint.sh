@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# lint.sh: what the compilers and the linters say, as errors.
+#
+# timeout: 900
+#
+# shellcheck disable=SC2317
+
+cd "$(dirname "$0")/../.." || exit 1
+. selftests/ktap.sh
+
+plan 4
+
+# From nothing, since a warning does not come again for what has been built, and
+# apart from the module that the tests use.
+kernel_clippy() {
+	rm -rf build/clippy
+	qemu/build CLIPPY=1 MO="$PWD/build/clippy" >build/clippy.log 2>&1 || {
+		cat build/clippy.log
+		return 1
+	}
+	grep -E -A 10 '^warning' build/clippy.log && return 1
+	grep -q CLIPPY build/clippy.log || {
+		echo "clippy did not run:"
+		cat build/clippy.log
+		return 1
+	}
+}
+
+# scripts REGEX: the files whose first line matches.
+scripts() {
+	local file line
+	while IFS= read -r -d '' file; do
+		IFS= read -r line <"$file" 2>/dev/null || continue
+		[[ $line =~ $1 ]] && printf '%s\n' "${file#./}"
+	done < <(find . \( -path ./build -o -path ./.git \) -prune -o -type f -print0)
+}
+
+shell_scripts() {
+	scripts '^#!.*[/ ](ba|da|busybox )?sh( |$)'
+	find . \( -path ./build -o -path ./.git \) -prune -o -name '*.sh' ! -perm -u+x -print
+}
+
+check_shell() {
+	local files
+	mapfile -t files < <(shell_scripts | sort -u)
+	((${#files[@]})) && qemu/enter shellcheck -x -P SCRIPTDIR "${files[@]}"
+}
+
+python_scripts() {
+	scripts '^#!.*[/ ]python3( |$)'
+	find . \( -path ./build -o -path ./.git \) -prune -o -name '*.py' -print
+}
+
+check_python() {
+	local files
+	mapfile -t files < <(python_scripts | sed 's,^\./,,' | sort -u)
+	((${#files[@]})) && qemu/enter env PYTHONPYCACHEPREFIX=/tmp/pycache \
+		python3 -W error -m py_compile "${files[@]}"
+}
+
+ok "clippy, on the module" kernel_clippy
+ok "clippy, on the crates" qemu/enter cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+ok "shellcheck" check_shell
+ok "python compiles" check_python
+finish

@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# unsafe.sh: the layers that are to do without unsafe code do.
+#
+# shellcheck disable=SC2317
+
+cd "$(dirname "$0")/../.." || exit 1
+. selftests/ktap.sh
+
+plan 4
+
+# The word outside of comments.
+unsafe_in() {
+	find "$1" -name '*.rs' -exec grep -HnwE 'unsafe' {} + | grep -vE '^[^:]*:[0-9]*: *//'
+}
+
+refused_by_compiler() {
+	grep -qE '^#!\[(deny|forbid)\(unsafe_code\)\]' "$@" && fails grep -rnE 'allow\(unsafe_code' "$(dirname "$1")"
+}
+
+for layer in pi filter; do
+	ok "no unsafe in rust/$layer" fails unsafe_in "rust/$layer"
+	ok "the compiler sees to it in rust/$layer" refused_by_compiler "rust/$layer/mod.rs"
+done
+finish

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# content.sh: what is written is what is read, for writes of every shape: small
+# and large, in pieces, and longer than the metadata that goes with one bio.
+#
+# timeout: 150
+#
+# shellcheck disable=SC2317,SC2154
+
+. "$(dirname "$0")/lib.sh"
+
+plan $((1 + 3 * (3 + 2 + 2) + 1))
+
+# verified BLOCK [OPTION]...: random writes of that size hold what was written.
+verified() {
+	load direct --path /dev/mapper/t --block-size "$1" --seconds 1 --depth 2 --no-mutate --verify "${@:2}" || return
+	echo "$outcome"
+	holds 'done_writes > 0 && failed == 0 && mismatched == 0 && unreadable == 0'
+}
+
+# written OFFSET KIND NUMBER...: a write of writes.py; the disk holds what the
+# buffers held.
+written() {
+	local offset=$1 kind=$2 out hash size
+	shift 2
+	out=$("$vm/writes.py" "$kind" /dev/mapper/t "$offset" "$@")
+	read -r hash size <<<"$out"
+	[[ $size =~ ^[0-9]+$ ]] || {
+		printf '%s\n' "$out"
+		return 1
+	}
+	is "$(dd if="$disk" bs=1M iflag=direct,skip_bytes,count_bytes skip="$offset" count="$size" status=none |
+		sha256sum | cut -d' ' -f1)" "$hash"
+}
+
+make_disk dev_size_mb=48 dif=1 dix=1 guard=0
+ok "the module loads" load_module
+echo 12 >/proc/sys/vm/nr_hugepages
+note "huge pages: $(</proc/sys/vm/nr_hugepages)"
+
+for policy in optimistic copy wait; do
+	protect "policy:$policy" recheck:on app_tag:7
+	ok "$policy: writes of 512 bytes" verified 512 --size 1M
+	ok "$policy: writes of 20 KiB" verified 20K --size 4M
+	ok "$policy: writes of 4 MiB from huge pages" verified 4M --size 32M --huge
+	for shift in 0 1536; do
+		ok "$policy: pieces $shift bytes into their pages" \
+			written $((shift * 8)) vector "$shift" 512 4096 1536 8192 3584 512 5120 4608
+	done
+	counters t
+	before=$writes bytes_before=$intervals
+	ok "$policy: one write of 16 MiB from huge pages" written 1048576 huge 16777216
+	counters t
+	split=$((writes - before)) generated=$((intervals - bytes_before))
+	note "$split writes of $generated intervals in all"
+	ok "$policy: is split, for 4 MiB have as many tuples as go with one bio" holds 'split >= 4 && generated == 32768'
+	must unmap t
+done
+ok "all of the disk can be read" reads_back
+finish

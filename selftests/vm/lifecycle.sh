@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# lifecycle.sh: the module and its targets come and go, with I/O and without.
+#
+# timeout: 240
+#
+# shellcheck disable=SC2317,SC2154
+
+. "$(dirname "$0")/lib.sh"
+
+plan 21
+
+# begin ARGUMENT...: a load on the target, in the background.
+begin() {
+	"$loads" direct --path /dev/mapper/t --size 2M "$@" >"$work/outcome" 2>&1 &
+	background=$!
+	wait_for 10 test "$(status_of t writes)" != 0
+}
+
+# end: sets what load would.
+end() {
+	wait "$background" || return
+	outcome=$(<"$work/outcome")
+	note "$outcome"
+	done_writes=$(field writes) failed=$(field failed)
+	mismatched=$(field mismatched) unreadable=$(field unreadable)
+}
+
+reload() {
+	dmsetup load t --table "0 $sectors stable-pi $disk 0 $# $*" && dmsetup suspend t && dmsetup resume t
+}
+
+busy() {
+	"$@" 2>"$work/busy" && return 1
+	cat "$work/busy"
+	grep -qiE 'busy|in use' "$work/busy"
+}
+
+make_disk dev_size_mb=16 dif=1 dix=1 guard=0 max_queue=4 ndelay=1000000
+wipe
+
+# The kernel asks for the module by a name that the module has.
+modprobe dm_mod
+alias=$(modinfo -F alias "$module")
+ok "the module has the target's alias" is "$alias" dm-stable-pi
+cat >"$work/modprobe" <<END
+#!/bin/sh
+case "\$*" in
+*dm-stable-pi*) exec insmod $module ;;
+esac
+exec /sbin/modprobe "\$@"
+END
+chmod +x "$work/modprobe"
+echo "$work/modprobe" >/proc/sys/kernel/modprobe
+ok "the first target loads the module" map t "0 $sectors stable-pi $disk 0"
+echo /sbin/modprobe >/proc/sys/kernel/modprobe
+ok "dmsetup knows the target" grep -qE '^stable-pi +v[0-9]+\.[0-9]+\.[0-9]+$' <(dmsetup targets)
+ok "a module with a target stays" busy rmmod stable_pages
+
+exec {fd}<>/dev/mapper/t
+ok "an open target stays" busy dmsetup remove t
+must dd if=/dev/urandom of=/dev/mapper/t bs=4k count=4 oflag=direct
+counters t
+ok "and works" holds 'writes == 4'
+exec {fd}>&-
+ok "a closed one goes" unmap t
+again() {
+	local i
+	for i in 1 2 3; do
+		unload_module || return
+		fails grep -qE '^stable-pi ' <(dmsetup targets) || return
+		load_module && map t "0 $sectors stable-pi $disk 0" &&
+			dd if=/dev/urandom of=/dev/mapper/t bs=4k count=4 oflag=direct && unmap t || return
+	done
+}
+ok "the module goes and comes back, three times" again
+ok "a second of the same is refused" fails insmod "$module"
+
+# suspended: I/O waits while the target is suspended, and goes on.
+suspended() {
+	local i one two
+	for i in 1 2 3; do
+		dmsetup suspend t || return
+		one=$(status_of t writes)
+		sleep 0.3
+		two=$(status_of t writes)
+		dmsetup resume t || return
+		is "$two" "$one" || return
+		sleep 0.2
+	done
+}
+protect policy:optimistic
+begin --seconds 4 --no-mutate --verify
+ok "suspended under load: nothing is written meanwhile" suspended
+ok "the load ends" end
+ok "and holds what was written" holds 'done_writes > 0 && failed == 0 && mismatched == 0 && unreadable == 0'
+begin --seconds 4
+ok "the same while buffers change" suspended
+end
+counters t
+ok "nothing fails, something was repaired" holds 'done_writes > 0 && failed == 0 && repaired > 0 && unrepaired == 0'
+must unmap t
+
+protect policy:optimistic recheck:on
+begin --seconds 8
+# The counters begin anew with each table.
+counts() {
+	[ "$(status_of t "$1")" != 0 ]
+}
+reloads() {
+	reload policy:copy && wait_for 5 counts copied &&
+		reload policy:optimistic recheck:on app_tag:3 && wait_for 5 counts in_place &&
+		reload policy:copy app_tag:4 && wait_for 5 counts copied
+}
+ok "another policy under load" reloads
+ok "the load ends" end
+ok "and nothing failed" holds 'done_writes > 0 && failed == 0'
+unmap t
+ok "all can be read" reads_back
+
+# A table that was loaded but never used, and a device without one.
+must map t "0 2048 linear $disk 0"
+inactive() {
+	dmsetup load t --table "0 2048 stable-pi $disk 0" && busy rmmod stable_pages && dmsetup clear t
+}
+ok "an inactive table holds the module, until it is cleared" inactive
+must unmap t
+ok "the module goes" unload_module
+ok "nothing is left mapped" is "$(dmsetup info -c --noheadings -o name)" "No devices found"
+finish

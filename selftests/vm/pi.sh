@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# pi.sh: the disk accepts what the target generates, it is the target's and not
+# the block layer's own, and what no longer matches is rejected.
+#
+# timeout: 120
+#
+# shellcheck disable=SC2317,SC2154
+
+. "$(dirname "$0")/lib.sh"
+
+plan 25
+
+# generated DEVICE: how often the block layer generates, or verifies, while
+# 32 KiB are written there, in $count.
+generated() {
+	trace_on -- 'p:prep bio_integrity_prep' || return
+	dd if=/dev/urandom of="$1" bs=4k count=8 oflag=direct status=none || return
+	trace_off
+	count=$(traced ' prep: ')
+}
+
+# hold ARGUMENT...: one write whose data changes while it is on its way, in
+# interval 2 of the 8 that it has.
+hold() {
+	load hold --path /dev/mapper/t --offset 8192 --at 1500 --after-ms 200 --read-back "$@"
+	result=$(field result) content=$(field content) in_flight=$(field in_flight)
+	counters t
+}
+
+make_disk dev_size_mb=16 dif=1 dix=1 guard=0
+ok "the disk has a profile" is "$(integrity format) $(integrity device_is_integrity_capable)" "T10-DIF-TYPE1-CRC 1"
+ok "the module loads" load_module
+
+ok "the disk alone: a write" generated "$disk"
+ok "the disk alone: the block layer generates" is "$count" 8
+ok "the disk alone: its tuples have no application tag" tuples_are 0 64 0000
+
+for policy in optimistic copy wait; do
+	protect "policy:$policy" app_tag:0x1234
+	ok "$policy: a write" generated /dev/mapper/t
+	ok "$policy: the block layer generates nothing" is "$count" 0
+	ok "$policy: the tuples are the target's" tuples_are 0 64 1234
+	must unmap t
+	must dd if=/dev/zero of="$disk" bs=32k count=1 oflag=direct
+done
+
+# Half a second between the target and the disk, where the data can change.
+must map slow "0 $sectors delay $disk 0 500"
+must map t "0 $sectors stable-pi /dev/mapper/slow 0 1 policy:wait"
+hold
+ok "wait: data that nobody changes is accepted" is "$result $content" "ok old"
+hold --seed 2 --mutate-once
+ok "wait: data that changes in flight is rejected" is "$result $in_flight" "EILSEQ true"
+must unmap t
+
+must map t "0 $sectors stable-pi /dev/mapper/slow 0 1 policy:copy"
+hold --seed 3 --mutate-once
+ok "copy: it is written as it was" is "$result $in_flight $content" "ok true old"
+must unmap t
+
+must map t "0 $sectors stable-pi /dev/mapper/slow 0 2 policy:optimistic app_tag:0x4321"
+hold --seed 4
+ok "optimistic: nothing is repaired that did not change" holds 'writes == 1 && in_place == 1 && repaired == 0 && retried == 0'
+trace_on stable_pi:unstable_write stable_pi:copy
+hold --seed 5 --mutate-once
+trace_off
+note "$(<"$work/trace")"
+ok "optimistic: it is written as it became" is "$result $in_flight $content" "ok true new"
+ok "optimistic: and counted once" holds 'writes == 2 && repaired == 1 && unrepaired == 0'
+ok "optimistic: the trace event names the interval" is \
+	"$(traced 'unstable_write: .* sector 16 \+ 8 first interval 2 changed 1$') $(traced ' copy: .* sector 16 \+ 8 repair$')" "1 1"
+ok "optimistic: the repair has the target's tuples" tuples_are 16 8 4321
+must unmap t
+must unmap slow
+
+# The disk itself takes half a second now, after it has checked: what changes
+# then is on the disk as it was, and a recheck sees that.
+ndelay=/sys/bus/pseudo/drivers/scsi_debug/ndelay
+must map t "0 $sectors stable-pi $disk 0 2 policy:optimistic recheck:off"
+echo 500000000 >"$ndelay"
+hold --seed 6 --mutate-once
+echo 0 >"$ndelay"
+ok "optimistic: a change after the check is not seen without a recheck" is "$result $in_flight $content $repaired" "ok true old 0"
+must unmap t
+must map t "0 $sectors stable-pi $disk 0 2 policy:optimistic recheck:on"
+echo 500000000 >"$ndelay"
+hold --seed 7 --mutate-once
+echo 0 >"$ndelay"
+ok "optimistic: with a recheck it is" is "$result $in_flight $content $rechecked $repaired" "ok true new 1 1"
+must unmap t
+
+ok "all of the disk can be read" reads_back
+finish
