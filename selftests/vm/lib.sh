@@ -21,10 +21,10 @@ plan() {
 
 # wait_for SECONDS COMMAND...: until it succeeds.
 wait_for() {
-	local n=$(($1 * 20))
+	local end=$((SECONDS + $1))
 	shift
 	until "$@"; do
-		((n-- > 0)) || return 1
+		((SECONDS <= end)) || return 1
 		sleep 0.05
 	done
 }
