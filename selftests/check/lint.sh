@@ -39,7 +39,7 @@ scripts() {
 
 shell_scripts() {
 	scripts '^#!.*[/ ](ba|da|busybox )?sh( |$)'
-	find . \( -path ./build -o -path ./.git \) -prune -o -name '*.sh' ! -perm -u+x -print
+	find . \( -path ./build -o -path ./.git \) -prune -o -name '*.sh' -printf '%P\n'
 }
 
 check_shell() {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source-path=SCRIPTDIR disable=SC2034
 #
 # What the tests inside the virtual machine share: disks, targets, loads, and
 # what is looked at afterwards. A script sources this, calls plan, and ends with
@@ -100,10 +100,8 @@ wipe() {
 
 # partition: one sfdisk line each from standard input.
 partition() {
-	sfdisk --quiet --no-tell-kernel "$disk" >"$work/sfdisk" 2>&1 && blockdev --rereadpt "$disk" || {
-		note "$(<"$work/sfdisk")"
-		bail "cannot partition $disk"
-	}
+	must sfdisk --quiet --no-tell-kernel "$disk"
+	must blockdev --rereadpt "$disk"
 	must wait_for 5 test -b "${disk}1"
 }
 

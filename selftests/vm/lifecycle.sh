@@ -5,7 +5,7 @@
 #
 # timeout: 240
 #
-# shellcheck disable=SC2317,SC2154
+# shellcheck disable=SC2317,SC2154,SC2034,SC2119
 
 . "$(dirname "$0")/lib.sh"
 

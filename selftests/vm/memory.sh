@@ -29,7 +29,8 @@ used() {
 	printf '%d\n' "$sum"
 }
 
-# objects: in use, in the caches that kmalloc() takes from.
+# objects: in use, in the caches that kmalloc() takes from. The memory of all
+# caches says less: they keep empty slabs.
 objects() {
 	awk '$1 ~ /^kmalloc-/ { sum += $2 } END { print sum }' /proc/slabinfo
 }
@@ -67,14 +68,14 @@ caches=$(awk '{ print $1 }' /proc/slabinfo | sort)
 ok "the module loads" load_module
 
 must many
-before=$(used Percpu SUnreclaim KernelStack VmallocUsed) objects_before=$(objects)
+before=$(used Percpu KernelStack VmallocUsed) objects_before=$(objects)
 note "$before kB, $objects_before objects"
 ok "targets come and go" many
-grown=$(($(used Percpu SUnreclaim KernelStack VmallocUsed) - before))
+grown=$(($(used Percpu KernelStack VmallocUsed) - before))
 grown_objects=$(($(objects) - objects_before))
 note "$((targets * rounds)) targets: $grown kB, $grown_objects objects more"
 ok "no object is left of each" holds 'grown_objects < targets * rounds / 2'
-ok "no memory is left of each" holds 'grown < targets * rounds / 2'
+ok "no memory is left of each" holds 'grown < targets * rounds / 16'
 ok "no thread is left" is "$(threads)" 0
 
 # In each 4 KiB of an available page per write would be 12000 kB.
