@@ -53,7 +53,7 @@ impl PagePool {
     /// A page if one can be had without touching the reserve and without much effort.
     pub(super) fn try_alloc_page(&self) -> Option<NonNull<bindings::page>> {
         // SAFETY: Can be called in any context that may sleep.
-        NonNull::new(unsafe { bindings::alloc_pages_noprof(bindings::SP_GFP_NOIO_TRY, 0) })
+        NonNull::new(unsafe { bindings::alloc_pages(bindings::SP_GFP_NOIO_TRY, 0) })
     }
 
     /// Gives a page back, of this pool or of [`try_alloc_page`](Self::try_alloc_page). Never

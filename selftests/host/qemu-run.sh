@@ -3,6 +3,9 @@
 #
 # qemu-run.sh: what qemu/run promises to the tests that it runs.
 #
+# requires: vm
+# timeout: 900
+#
 # shellcheck disable=SC2016,SC2317
 
 set -u

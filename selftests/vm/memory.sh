@@ -14,7 +14,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-plan $((1 + 4 + 3 * 2 + 2))
+plan $((1 + 5 + 3 * 2 + 2))
 
 # used KEY...: kB in /proc/meminfo, when the kernel has freed what it is going to.
 used() {
@@ -51,8 +51,8 @@ many() {
 	done
 }
 
-# writes_of POLICY ARGUMENT...: 3000 writes of 4 KiB each.
-operations=3000
+# writes_of POLICY ARGUMENT...: 6000 writes of 4 KiB each.
+operations=6000
 writes_of() {
 	local policy=$1
 	shift
@@ -68,17 +68,21 @@ caches=$(awk '{ print $1 }' /proc/slabinfo | sort)
 ok "the module loads" load_module
 
 must many
-before=$(used Percpu KernelStack VmallocUsed) objects_before=$(objects)
-note "$before kB, $objects_before objects"
+before=$(used KernelStack VmallocUsed) percpu_before=$(used Percpu) objects_before=$(objects)
 ok "targets come and go" many
-grown=$(($(used Percpu KernelStack VmallocUsed) - before))
+grown=$(($(used KernelStack VmallocUsed) - before))
+grown_percpu=$(($(used Percpu) - percpu_before))
 grown_objects=$(($(objects) - objects_before))
-note "$((targets * rounds)) targets: $grown kB, $grown_objects objects more"
+note "$((targets * rounds)) targets: $grown kB of stacks, $grown_percpu kB per CPU, $grown_objects objects more"
 ok "no object is left of each" holds 'grown_objects < targets * rounds / 2'
-ok "no memory is left of each" holds 'grown < targets * rounds / 16'
+# 64 bytes of counters on each of two processors would be 128 kB.
+ok "no counter is left of each" holds 'grown_percpu < targets * rounds / 16'
+ok "no stack is left of each" holds 'grown < targets * rounds'
 ok "no thread is left" is "$(threads)" 0
 
-# In each 4 KiB of an available page per write would be 12000 kB.
+# A page of each write would be 24000 kB. Between two runs MemAvailable was seen to
+# differ by 5000 kB for no reason of ours, so half of that is the limit; what is
+# smaller than a page shows in the objects.
 for policy in optimistic copy wait; do
 	must writes_of $policy
 	before=$(used MemAvailable) objects_before=$(objects)
@@ -86,7 +90,7 @@ for policy in optimistic copy wait; do
 	grown=$((before - $(used MemAvailable))) grown_objects=$(($(objects) - objects_before))
 	note "$policy: $operations writes, $repaired of them repaired: $grown kB, $grown_objects objects more"
 	ok "$policy: no object is left of each write" holds 'grown_objects < operations / 4'
-	ok "$policy: no page is left of each write" holds 'grown < operations'
+	ok "$policy: no page is left of each write" holds 'grown < operations * 2'
 done
 
 ok "the module goes" unload_module
