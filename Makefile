@@ -24,6 +24,8 @@ help:
 ## make KDIR=<tree>   build the module for a prepared kernel tree
 ## make check         the tests that need no virtual machine: format, lint, host, docs
 ## make docs          the documentation, as build/docs/html
+## make debug-kernel  build a kernel with KASAN, lockdep, kmemleak and fault injection,
+##                    for selftests/run --kernel debug
 ## make setup         only fetch and build what the others need
 ## make clean         remove build/ (the cache outside of the tree stays)
 ##
@@ -59,6 +61,11 @@ test: module tools
 .PHONY: check
 check: setup
 	@selftests/run --no-vm
+
+.PHONY: debug-kernel
+debug-kernel:
+	@qemu/setup debug
+	@qemu/build --kernel debug
 
 .PHONY: vm
 vm: module tools
