@@ -12,14 +12,16 @@
 #include "helpers.h"
 
 static const gfp_t SP_GFP_NOIO = GFP_NOIO;
-static const gfp_t SP_GFP_NOWAIT = GFP_NOWAIT;
 static const gfp_t SP_GFP_NOIO_TRY = GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN;
+static const gfp_t SP_GFP_NOWAIT_TRY = GFP_NOWAIT | __GFP_NOWARN;
 
 static const u32 SP_REQ_OP_MASK = (__force u32)REQ_OP_MASK;
 static const u32 SP_REQ_INTEGRITY = (__force u32)REQ_INTEGRITY;
 static const u32 SP_REQ_ALLOC_CACHE = (__force u32)REQ_ALLOC_CACHE;
 static const u32 SP_REQ_NOMERGE = (__force u32)REQ_NOMERGE;
 static const u32 SP_REQ_POLLED = (__force u32)REQ_POLLED;
+static const u32 SP_REQ_NOWAIT = (__force u32)REQ_NOWAIT;
+static const u32 SP_REQ_ATOMIC = (__force u32)REQ_ATOMIC;
 
 static const u32 SP_BLK_FEAT_STABLE_WRITES = (__force u32)BLK_FEAT_STABLE_WRITES;
 static const u32 SP_BLK_FEAT_POLL = (__force u32)BLK_FEAT_POLL;
@@ -27,17 +29,24 @@ static const u32 SP_BLK_FEAT_POLL = (__force u32)BLK_FEAT_POLL;
 static const u8 SP_BLK_STS_OK = (__force u8)BLK_STS_OK;
 static const u8 SP_BLK_STS_IOERR = (__force u8)BLK_STS_IOERR;
 static const u8 SP_BLK_STS_PROTECTION = (__force u8)BLK_STS_PROTECTION;
+static const u8 SP_BLK_STS_NOTSUPP = (__force u8)BLK_STS_NOTSUPP;
+static const u8 SP_BLK_STS_AGAIN = (__force u8)BLK_STS_AGAIN;
 
 static const u8 SP_BLK_INTEGRITY_DEVICE_CAPABLE = BLK_INTEGRITY_DEVICE_CAPABLE;
 static const u8 SP_BLK_INTEGRITY_REF_TAG = BLK_INTEGRITY_REF_TAG;
 
 static const u16 SP_BIP_CHECK_GUARD = BIP_CHECK_GUARD;
 static const u16 SP_BIP_CHECK_REFTAG = BIP_CHECK_REFTAG;
+static const u16 SP_BIP_CHECK_APPTAG = BIP_CHECK_APPTAG;
 static const u16 SP_BIP_IP_CHECKSUM = BIP_IP_CHECKSUM;
+static const u16 SP_BIP_DISK_NOCHECK = BIP_DISK_NOCHECK;
+
+static const u64 SP_DM_TARGET_PASSES_INTEGRITY = DM_TARGET_PASSES_INTEGRITY;
+static const u64 SP_DM_TARGET_ZONED_HM = DM_TARGET_ZONED_HM;
+static const u64 SP_DM_TARGET_NOWAIT = DM_TARGET_NOWAIT;
+static const u64 SP_DM_TARGET_ATOMIC_WRITES = DM_TARGET_ATOMIC_WRITES;
 
 static const int SP_DM_MAPIO_SUBMITTED = DM_MAPIO_SUBMITTED;
 static const int SP_DM_MAPIO_REMAPPED = DM_MAPIO_REMAPPED;
-static const int SP_DM_MAPIO_REQUEUE = DM_MAPIO_REQUEUE;
-static const int SP_DM_MAPIO_KILL = DM_MAPIO_KILL;
 static const int SP_DM_ENDIO_DONE = DM_ENDIO_DONE;
 static const int SP_DM_ENDIO_INCOMPLETE = DM_ENDIO_INCOMPLETE;

@@ -3,7 +3,13 @@
 #include <linux/blk-crypto.h>
 #include <linux/blk-integrity.h>
 #include <linux/blkdev.h>
+#include <linux/device-mapper.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/percpu.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <net/checksum.h>
 
 #include "events.h"
@@ -36,6 +42,54 @@ void sp_payload_detach(struct bio *bio)
 {
 	bio->bi_integrity = NULL;
 	bio->bi_opf &= ~REQ_INTEGRITY;
+}
+
+/*
+ * The payload of a bio that has ended is used up; what is taken down here before
+ * that stays right.
+ */
+bool sp_payload_info(struct bio *bio, struct sp_payload_info *info)
+{
+	struct bio_integrity_payload *bip = bio_integrity(bio);
+
+	if (!bip)
+		return false;
+	info->iter = bip->bip_iter;
+	info->flags = bip->bip_flags;
+	info->app_tag = bip->app_tag;
+	return true;
+}
+
+/* @skip + @len must be within the payload. */
+void sp_payload_read(struct bio *bio, const struct sp_payload_info *info,
+		     unsigned int skip, void *buf, unsigned int len)
+{
+	const struct bio_vec *vecs = bio_integrity(bio)->bip_vec;
+	struct bvec_iter start = info->iter, iter;
+	struct bio_vec bv;
+
+	bvec_iter_advance(vecs, &start, skip);
+	start.bi_size = len;
+	for_each_bvec(bv, vecs, iter, start) {
+		memcpy_from_bvec(buf, &bv);
+		buf += bv.bv_len;
+	}
+}
+
+/* @skip + @len must be within the payload. */
+void sp_payload_write(struct bio *bio, const struct sp_payload_info *info,
+		      unsigned int skip, const void *buf, unsigned int len)
+{
+	const struct bio_vec *vecs = bio_integrity(bio)->bip_vec;
+	struct bvec_iter start = info->iter, iter;
+	struct bio_vec bv;
+
+	bvec_iter_advance(vecs, &start, skip);
+	start.bi_size = len;
+	for_each_bvec(bv, vecs, iter, start) {
+		memcpy_to_bvec(&bv, buf);
+		buf += bv.bv_len;
+	}
 }
 
 void sp_bvec_iter_advance(const struct bio_vec *vecs, struct bvec_iter *iter,
@@ -81,6 +135,76 @@ struct blk_integrity *sp_bdev_get_integrity(struct block_device *bdev)
 	return bdev_get_integrity(bdev);
 }
 
+bool sp_bdev_is_zoned(struct block_device *bdev)
+{
+	return bdev_is_zoned(bdev);
+}
+
+bool sp_bdev_can_atomic_write(struct block_device *bdev)
+{
+	return bdev_can_atomic_write(bdev);
+}
+
+/* The device that the target is part of. */
+u32 sp_dm_target_dev(struct dm_target *ti)
+{
+	return disk_devt(dm_disk(dm_table_get_md(ti->table)));
+}
+
+void sp_copy_to_page(struct page *page, unsigned int offset, const void *from,
+		     unsigned int len)
+{
+	memcpy_to_page(page, offset, from, len);
+}
+
+/*
+ * The page is part of an I/O, so it stays; but unless it is under writeback, its
+ * file may be truncated meanwhile. An inode is freed after a grace period.
+ */
+void sp_page_facts(struct page *page, struct sp_page_facts *facts)
+{
+	struct address_space *mapping;
+	struct folio *folio;
+	struct inode *inode;
+
+	memset(facts, 0, sizeof(*facts));
+	if (is_zone_device_page(page)) {
+		facts->foreign = true;
+		return;
+	}
+
+	folio = page_folio(page);
+	/* A typed page keeps other things where a folio keeps its mapping. */
+	if (page_has_type(&folio->page) && !folio_test_hugetlb(folio))
+		return;
+
+	facts->pinned = folio_maybe_dma_pinned(folio);
+	rcu_read_lock();
+	mapping = READ_ONCE(folio->mapping);
+	if ((unsigned long)mapping & FOLIO_MAPPING_ANON) {
+		facts->anon = true;
+	} else if (mapping && !((unsigned long)mapping & FOLIO_MAPPING_FLAGS)) {
+		facts->cache = true;
+		facts->waits = mapping_stable_writes(mapping);
+		facts->index = folio->index + folio_page_idx(folio, page);
+		inode = READ_ONCE(mapping->host);
+		if (inode && S_ISBLK(inode->i_mode)) {
+			facts->s_dev = inode->i_rdev;
+		} else if (inode) {
+			facts->ino = inode->i_ino;
+			facts->s_dev = inode->i_sb->s_dev;
+		}
+	}
+	rcu_read_unlock();
+}
+
+void sp_current_task(struct sp_task *task)
+{
+	task->pid = task_pid_nr(current);
+	task->tgid = task_tgid_nr(current);
+	strscpy_pad((char *)task->comm, current->comm, sizeof(task->comm));
+}
+
 struct page *sp_virt_to_page(const void *addr)
 {
 	return virt_to_page(addr);
@@ -111,6 +235,16 @@ void sp_counters_add(u64 __percpu *counters, unsigned int i, u64 n)
 	this_cpu_add(counters[i], n);
 }
 
+void sp_counters_reset(u64 __percpu *counters, unsigned int n)
+{
+	unsigned int i;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		for (i = 0; i < n; i++)
+			WRITE_ONCE(per_cpu_ptr(counters, cpu)[i], 0);
+}
+
 u64 sp_counters_sum(u64 __percpu *counters, unsigned int i)
 {
 	u64 sum = 0;
@@ -121,15 +255,32 @@ u64 sp_counters_sum(u64 __percpu *counters, unsigned int i)
 	return sum;
 }
 
-void sp_trace_unstable_write(struct block_device *bdev, sector_t sector,
-			     unsigned int sectors, unsigned int interval,
-			     unsigned int changed)
+void sp_trace_unstable_write(const struct sp_extent *extent,
+			     const struct sp_change *change,
+			     const struct sp_page_facts *facts,
+			     const struct sp_task *submitter)
 {
-	trace_unstable_write(bdev, sector, sectors, interval, changed);
+	trace_unstable_write(extent, change, facts, submitter);
 }
 
-void sp_trace_copy(struct block_device *bdev, sector_t sector,
-		   unsigned int sectors, bool repair)
+void sp_trace_copy(const struct sp_extent *extent, unsigned int class, bool repair)
 {
-	trace_copy(bdev, sector, sectors, repair);
+	trace_copy(extent, class, repair);
+}
+
+void sp_trace_verify(const struct sp_extent *extent, u64 wait_ns, u64 verify_ns)
+{
+	trace_verify(extent, wait_ns, verify_ns);
+}
+
+void sp_trace_read_mismatch(const struct sp_extent *extent,
+			    const struct sp_tuple *expected,
+			    const struct sp_tuple *actual)
+{
+	trace_read_mismatch(extent, expected, actual);
+}
+
+void sp_trace_false_alarm(const struct sp_extent *extent)
+{
+	trace_false_alarm(extent);
 }

@@ -2,8 +2,9 @@
 
 //! A bio that is ours to look at and to change.
 
-use super::{Device, Status};
+use super::{payload::Payload, Device, Status};
 use crate::bindings;
+use core::mem::MaybeUninit;
 use kernel::types::Opaque;
 
 /// A bio, `struct bio`.
@@ -43,14 +44,41 @@ impl Bio {
         self.opf() & bindings::SP_REQ_OP_MASK
     }
 
-    /// Whether this is a write that carries data: not a flush, a discard or the like.
-    pub fn is_data_write(&self) -> bool {
-        self.op() == bindings::req_op_REQ_OP_WRITE && self.bytes() != 0
+    /// Whether this is a read.
+    pub fn is_read(&self) -> bool {
+        self.op() == bindings::req_op_REQ_OP_READ && self.bytes() != 0
     }
 
-    /// Whether an integrity payload came with the bio.
-    pub fn has_payload(&self) -> bool {
-        self.opf() & bindings::SP_REQ_INTEGRITY != 0
+    /// Whether the bio would rather end with [`Status::AGAIN`] than wait.
+    pub fn is_nowait(&self) -> bool {
+        self.opf() & bindings::SP_REQ_NOWAIT != 0
+    }
+
+    /// Whether the data is to be written as a whole or not at all.
+    pub fn is_atomic(&self) -> bool {
+        self.opf() & bindings::SP_REQ_ATOMIC != 0
+    }
+
+    /// Whether this is a write, also when it has ended.
+    pub(super) fn is_write(&self) -> bool {
+        self.op() == bindings::req_op_REQ_OP_WRITE
+    }
+
+    /// Whether this is a write that carries data: not a flush, a discard or the like.
+    pub fn is_data_write(&self) -> bool {
+        self.is_write() && self.bytes() != 0
+    }
+
+    /// The integrity payload that came with the bio. Only right until the bio has been submitted.
+    pub fn payload(&self) -> Option<Payload> {
+        let mut info = MaybeUninit::uninit();
+        // SAFETY: By the type invariant the bio is valid.
+        if unsafe { bindings::sp_payload_info(self.as_raw(), info.as_mut_ptr()) } {
+            // SAFETY: There is a payload, so that all of it was set.
+            Some(Payload::from_raw(unsafe { info.assume_init() }))
+        } else {
+            None
+        }
     }
 
     /// Whether the device below is to encrypt the data.

@@ -46,6 +46,12 @@ impl<const N: usize> Counters<N> {
         // SAFETY: By the type invariant there are `N` counters.
         unsafe { bindings::sp_counters_sum(self.0, i as u32) }
     }
+
+    /// Sets all of them to 0, in any context.
+    pub fn reset(&self) {
+        // SAFETY: By the type invariant there are `N` counters.
+        unsafe { bindings::sp_counters_reset(self.0, N as u32) }
+    }
 }
 
 impl<const N: usize> Drop for Counters<N> {

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where a write goes, and the tags that go with it.
+//! Where an I/O goes, and the tags that go with it.
 
-use super::{metadata::Metadata, Bio, Device, Profile};
+use super::{
+    metadata::Metadata,
+    payload::{Flags, Payload},
+    Bio,
+    Device,
+    Profile,
+    Status, //
+};
 use crate::{bindings, pi};
 
-/// Where the first byte of some data is to be written, with protection information.
+/// Where the first byte of some data is on a device, and what its protection information looks
+/// like.
+#[derive(Clone, Copy)]
 pub struct Destination<'a> {
     /// The device.
     pub device: &'a Device,
@@ -13,38 +22,72 @@ pub struct Destination<'a> {
     pub sector: u64,
     /// What the device says of protection information.
     pub profile: &'a Profile,
-    /// The application tag to write.
-    pub app_tag: u16,
+    tags: pi::Tags,
+    flags: Flags,
 }
 
-impl Destination<'_> {
+impl<'a> Destination<'a> {
+    /// The place at `sector` (in units of 512 bytes) of `device`, with tags of our own.
+    ///
+    /// The reference tag is relative to the device, which may be a partition: with it as the
+    /// payload's seed, the driver below makes it relative to the disk (`blk_integrity_prepare()`).
+    pub fn new(device: &'a Device, sector: u64, profile: &'a Profile, app_tag: u16) -> Self {
+        Self {
+            device,
+            sector,
+            profile,
+            tags: pi::Tags {
+                app: app_tag,
+                reference: sector >> interval_shift(profile),
+            },
+            flags: Flags::all_checks(profile),
+        }
+    }
+
+    /// The same place with the tags and checks of a payload from above.
+    pub fn with(self, payload: &Payload) -> Self {
+        Self {
+            tags: payload.tags(),
+            flags: payload.flags(),
+            ..self
+        }
+    }
+
     /// The same, `bytes` bytes further on.
     pub fn advance(&self, bytes: u32) -> Self {
+        let sectors = u64::from(bytes >> bindings::SECTOR_SHIFT);
+        let intervals = sectors >> interval_shift(self.profile);
         Self {
-            sector: self.sector + u64::from(bytes >> bindings::SECTOR_SHIFT),
+            sector: self.sector.wrapping_add(sectors),
+            tags: pi::Tags {
+                reference: self.tags.reference.wrapping_add(intervals),
+                ..self.tags
+            },
+            ..*self
+        }
+    }
+
+    /// The same, but nobody below checks anything.
+    pub(super) fn unchecked(&self) -> Self {
+        Self {
+            flags: Flags::no_checks(self.profile),
             ..*self
         }
     }
 
     /// Whether the sector is where an interval begins.
     pub(super) fn is_aligned(&self) -> bool {
-        self.sector & ((1 << self.interval_shift()) - 1) == 0
-    }
-
-    /// Binary logarithm of the sectors (of 512 bytes) in an interval.
-    fn interval_shift(&self) -> u32 {
-        u32::from(self.profile.format.interval_exp()) - bindings::SECTOR_SHIFT
+        self.sector & ((1 << interval_shift(self.profile)) - 1) == 0
     }
 
     /// The tags of the first interval.
-    ///
-    /// The reference tag is relative to the device, which may be a partition: with it as the
-    /// payload's seed, the driver below makes it relative to the disk (`blk_integrity_prepare()`).
-    pub fn tags(&self) -> pi::Tags {
-        pi::Tags {
-            app: self.app_tag,
-            reference: self.sector >> self.interval_shift(),
-        }
+    pub(super) fn tags(&self) -> pi::Tags {
+        self.tags
+    }
+
+    /// What is checked of tuples that were stored here.
+    pub(super) fn checks(&self) -> pi::Checks {
+        self.flags.checks(self.tags)
     }
 
     /// The length of the metadata for `bytes` bytes of data.
@@ -53,7 +96,7 @@ impl Destination<'_> {
         format.metadata_bytes(u64::from(bytes) >> format.interval_exp()) as usize
     }
 
-    /// Attaches the metadata for `bytes` bytes of data to `bio`.
+    /// Attaches the metadata for `bytes` bytes of data to `bio`, unless it is not to be stored.
     ///
     /// # Safety
     ///
@@ -66,6 +109,9 @@ impl Destination<'_> {
         metadata: &Metadata,
         bytes: u32,
     ) {
+        if !self.profile.stored {
+            return;
+        }
         let len = self.metadata_bytes(bytes).min(metadata.len());
         // SAFETY: The bio is ours, the buffer is as long, and the caller keeps both.
         unsafe {
@@ -74,17 +120,28 @@ impl Destination<'_> {
                 payload,
                 metadata.as_ptr().cast(),
                 len as u32,
-                self.tags().reference,
-                self.profile.payload_flags(),
-                self.app_tag,
+                self.tags.reference,
+                self.flags.as_raw(),
+                self.tags.app,
             )
         };
     }
 }
 
+/// Binary logarithm of the sectors (of 512 bytes) in an interval.
+fn interval_shift(profile: &Profile) -> u32 {
+    u32::from(profile.format.interval_exp()) - bindings::SECTOR_SHIFT
+}
+
 /// The data is not a whole number of intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misfit;
+
+impl From<Misfit> for Status {
+    fn from(_: Misfit) -> Self {
+        Self::IOERR
+    }
+}
 
 impl From<pi::SetupError> for Misfit {
     fn from(_: pi::SetupError) -> Self {

@@ -67,6 +67,24 @@ impl Device {
         unsafe { bindings::sp_bdev_logical_block_size(self.bdev()) }
     }
 
+    /// Whether the device is zoned.
+    pub fn is_zoned(&self) -> bool {
+        // SAFETY: By the type invariant the device is open.
+        unsafe { bindings::sp_bdev_is_zoned(self.bdev()) }
+    }
+
+    /// Whether the device can write data as a whole or not at all.
+    pub fn is_atomic(&self) -> bool {
+        // SAFETY: By the type invariant the device is open.
+        unsafe { bindings::sp_bdev_can_atomic_write(self.bdev()) }
+    }
+
+    /// The device number, `dev_t`.
+    pub(super) fn number(&self) -> u32 {
+        // SAFETY: By the type invariant the device is open.
+        unsafe { (*self.bdev()).bd_dev }
+    }
+
     /// What the device says of protection information; `None` where it has none that we know.
     pub fn profile(&self) -> Option<Profile> {
         // SAFETY: By the type invariant the device is open.
@@ -88,6 +106,7 @@ impl Device {
         Some(Profile {
             format,
             device_checks: integrity.flags & bindings::SP_BLK_INTEGRITY_DEVICE_CAPABLE != 0,
+            stored: true,
         })
     }
 }
@@ -108,18 +127,22 @@ pub struct Profile {
     pub format: pi::Format,
     /// Whether the device itself checks the guard of a write (`BLK_INTEGRITY_DEVICE_CAPABLE`).
     pub device_checks: bool,
+    /// Whether the metadata goes to the device; if not, it serves to see whether data changes.
+    pub stored: bool,
 }
 
 impl Profile {
-    /// The payload flags that make everybody below check what can be checked.
-    pub(super) fn payload_flags(&self) -> u16 {
-        let mut flags = bindings::SP_BIP_CHECK_GUARD;
-        if self.format.checksum() == pi::Checksum::Ip {
-            flags |= bindings::SP_BIP_IP_CHECKSUM;
-        }
-        if self.format.has_ref_tag() {
-            flags |= bindings::SP_BIP_CHECK_REFTAG;
-        }
-        flags
+    /// What takes the place of a profile over a device that has none: a checksum for each logical
+    /// block, which nobody below gets to see.
+    ///
+    /// It is the widest that there is, since nothing else tells a changed block from one that is
+    /// the same. `None` where a logical block is no interval.
+    pub fn snapshot(logical_block_size: u32) -> Option<Self> {
+        let exp = logical_block_size.checked_ilog2()?;
+        Some(Self {
+            format: pi::Format::new(pi::Checksum::Crc64Nvme, false, exp as u8, 16, 0).ok()?,
+            device_checks: false,
+            stored: false,
+        })
     }
 }

@@ -30,6 +30,21 @@ impl QueueLimits {
         self.set(bindings::SP_BLK_FEAT_POLL, on);
     }
 
+    /// Shows no integrity profile: what comes from above has no payload then.
+    pub fn hide_integrity(&mut self) {
+        self.0.integrity = bindings::blk_integrity::default();
+    }
+
+    /// Lets no request, and no atomic write, be longer than `bytes`, a power of two.
+    pub fn cap_whole(&mut self, bytes: u32, requests: bool) {
+        let limits = &mut self.0;
+        if requests {
+            limits.max_hw_sectors = limits.max_hw_sectors.min(bytes >> bindings::SECTOR_SHIFT);
+        }
+        limits.atomic_write_hw_max = limits.atomic_write_hw_max.min(bytes);
+        limits.atomic_write_hw_unit_max = limits.atomic_write_hw_unit_max.min(bytes);
+    }
+
     fn set(&mut self, feature: u32, on: bool) {
         if on {
             self.0.features |= feature;

@@ -2,7 +2,7 @@
 
 //! Buffers for protection information.
 
-use super::pool::PagePool;
+use super::pool::{Effort, PagePool};
 use crate::bindings;
 use core::ptr::NonNull;
 use kernel::page::PAGE_SIZE;
@@ -28,33 +28,34 @@ unsafe impl Send for Metadata {}
 impl Metadata {
     /// A buffer of `bytes` bytes, or of a page where memory is too short for more.
     ///
-    /// Sleeps until there is a page; never fails.
+    /// Sleeps until there is a page and never fails; where it must not sleep, it does.
     ///
     /// # Safety
     ///
     /// `pool` must outlive the buffer.
-    pub(super) unsafe fn new(bytes: usize, pool: &PagePool) -> Self {
+    pub(super) unsafe fn new(bytes: usize, pool: &PagePool, effort: Effort) -> Option<Self> {
         let len = bytes.clamp(1, MAX);
-        // SAFETY: Can be called for any size.
-        let start = unsafe {
-            bindings::__kmalloc_noprof(len, bindings::SP_GFP_NOIO_TRY | bindings::__GFP_ZERO)
-        };
+        // SAFETY: Can be called for any size, where `effort` is right.
+        let start = unsafe { bindings::__kmalloc_noprof(len, effort.gfp() | bindings::__GFP_ZERO) };
         if let Some(start) = NonNull::new(start.cast()) {
             // INVARIANT: `kmalloc()` returned `len` zeroed bytes.
-            return Self {
+            return Some(Self {
                 start,
                 len,
                 pool: None,
-            };
+            });
+        }
+        if effort == Effort::Now {
+            return None;
         }
 
         let start = pool.alloc_zeroed();
         // INVARIANT: The pool returned a zeroed page, and the caller vouches for its life.
-        Self {
+        Some(Self {
             start,
             len: len.min(PAGE_SIZE),
             pool: Some(NonNull::from(pool)),
-        }
+        })
     }
 
     /// The length in bytes.

@@ -12,10 +12,12 @@ mod destination;
 mod device;
 mod limits;
 mod metadata;
+mod payload;
 mod pool;
 mod private;
 mod segment;
 mod status;
+mod submitter;
 
 pub mod dm;
 pub mod trace;
@@ -26,6 +28,8 @@ pub use self::{
     destination::{Destination, Misfit},
     device::{Device, Profile},
     limits::QueueLimits,
+    payload::Payload,
     segment::Segment,
-    status::Status, //
+    status::Status,
+    submitter::Submitter, //
 };

@@ -18,6 +18,27 @@ use kernel::prelude::*;
 /// C header: [`include/linux/mempool.h`](srctree/include/linux/mempool.h)
 pub(super) struct PagePool(NonNull<bindings::mempool>);
 
+/// How much an allocation may do for what it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// Sleep until the least that is of use is there, and take what there is besides.
+    Some,
+    /// Sleep until all of it is there.
+    All,
+    /// Do not sleep: all of it at once, or nothing.
+    Now,
+}
+
+impl Effort {
+    /// The flags for an attempt that may fail, without touching a reserve.
+    pub(super) fn gfp(self) -> bindings::gfp_t {
+        match self {
+            Self::Some | Self::All => bindings::SP_GFP_NOIO_TRY,
+            Self::Now => bindings::SP_GFP_NOWAIT_TRY,
+        }
+    }
+}
+
 // SAFETY: A mempool has a lock of its own.
 unsafe impl Send for PagePool {}
 // SAFETY: As above.
@@ -50,10 +71,11 @@ impl PagePool {
         unsafe { NonNull::new_unchecked(page.cast()) }
     }
 
-    /// A page if one can be had without touching the reserve and without much effort.
-    pub(super) fn try_alloc_page(&self) -> Option<NonNull<bindings::page>> {
-        // SAFETY: Can be called in any context that may sleep.
-        NonNull::new(unsafe { bindings::alloc_pages(bindings::SP_GFP_NOIO_TRY, 0) })
+    /// A page if one can be had without touching the reserve and without much effort. Sleeps,
+    /// unless that is not allowed.
+    pub(super) fn try_alloc_page(&self, effort: Effort) -> Option<NonNull<bindings::page>> {
+        // SAFETY: Can be called in any context where `effort` is right.
+        NonNull::new(unsafe { bindings::alloc_pages(effort.gfp(), 0) })
     }
 
     /// Gives a page back, of this pool or of [`try_alloc_page`](Self::try_alloc_page). Never

@@ -4,7 +4,7 @@
 
 use super::{
     metadata::Metadata,
-    pool::PagePool,
+    pool::{Effort, PagePool},
     segment::Segment,
     Bio,
     Destination,
@@ -13,7 +13,14 @@ use super::{
 };
 use crate::bindings;
 use core::{mem::size_of, ptr::NonNull};
-use kernel::{error::to_result, page::PAGE_SIZE, prelude::*, types::Opaque};
+use kernel::{
+    error::to_result,
+    new_mutex,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::Mutex,
+    types::Opaque, //
+};
 
 /// The most bytes that one private bio can hold.
 pub(super) const MAX_COPY: u32 = bindings::BIO_MAX_VECS * PAGE_SIZE as u32;
@@ -29,6 +36,9 @@ type FrontPad = *const BioPool;
 pub(super) struct BioPool {
     set: KBox<Opaque<bindings::bio_set>>,
     pages: PagePool,
+    /// Held by whoever needs more than one page of the reserve. Two of them could each have what
+    /// the other waits for.
+    whole: Pin<KBox<Mutex<()>>>,
 }
 
 // SAFETY: A bio set has locks of its own.
@@ -37,9 +47,10 @@ unsafe impl Send for BioPool {}
 unsafe impl Sync for BioPool {}
 
 impl BioPool {
-    /// A pool that keeps `bios` bios and as many pages. Sleeps; fails with `ENOMEM`.
-    pub(super) fn new(bios: u16) -> Result<Self> {
-        let pages = PagePool::new(bios)?;
+    /// A pool that keeps `bios` bios and `pages` pages. Sleeps; fails with `ENOMEM`.
+    pub(super) fn new(bios: u16, pages: u16) -> Result<Self> {
+        let pages = PagePool::new(pages)?;
+        let whole = KBox::pin_init(new_mutex!((), "stable_pages_whole"), GFP_KERNEL)?;
         let set = KBox::new(Opaque::<bindings::bio_set>::zeroed(), GFP_KERNEL)?;
         // SAFETY: The set is zeroed, ours, and does not move: it is on the heap.
         to_result(unsafe {
@@ -51,23 +62,29 @@ impl BioPool {
             )
         })?;
         // INVARIANT: Initialised right here.
-        Ok(Self { set, pages })
+        Ok(Self { set, pages, whole })
     }
 
-    /// A bio over pages of its own for up to `bytes` bytes of `source`'s data, to be written to
-    /// `sector` of `device`: for whole pages where it is less, and for one at least.
+    /// A bio over pages of its own for up to `bytes` bytes, of `source`'s operation and flags, for
+    /// `sector` of `device`. With [`Effort::Some`] it may be for whole pages where it is less, and
+    /// for one at least.
     ///
-    /// Sleeps until there is a page; never fails.
-    pub(super) fn copy(
+    /// Sleeps until that can be had and never fails; with [`Effort::Now`] it does instead.
+    pub(super) fn alloc(
         &self,
         source: &Bio,
         device: &Device,
         sector: u64,
         bytes: u32,
-    ) -> PrivateBio<'_> {
+        effort: Effort,
+    ) -> Option<PrivateBio<'_>> {
         let pages = (bytes as usize)
             .div_ceil(PAGE_SIZE)
             .min(bindings::BIO_MAX_VECS as usize);
+        let gfp = match effort {
+            Effort::Now => bindings::SP_GFP_NOWAIT_TRY,
+            Effort::Some | Effort::All => bindings::SP_GFP_NOIO,
+        };
         // SAFETY: The device is open, the set is initialised by the type invariant, and the number
         // of vectors is within bounds.
         let bio = unsafe {
@@ -75,22 +92,43 @@ impl BioPool {
                 device.bdev(),
                 pages as u16,
                 PrivateBio::opf(source),
-                bindings::SP_GFP_NOIO,
+                gfp,
                 self.set.get(),
             )
         };
-        // SAFETY: Just allocated from our set, and an allocation that may sleep does not fail.
-        let bio = unsafe { PrivateBio::new(bio, self, source, sector) };
+        if bio.is_null() {
+            return None;
+        }
+        // SAFETY: Just allocated from our set.
+        let mut bio = unsafe { PrivateBio::new(bio, self, source, sector) };
+        if effort != Effort::Now {
+            bio.clear_nowait();
+        }
+        self.add_pages(&mut bio, pages, bytes, effort)
+            .then_some(bio)
+    }
 
+    /// Adds pages for `bytes` bytes to a bio with room for `pages`; returns whether there are
+    /// enough for `effort`.
+    fn add_pages(
+        &self,
+        bio: &mut PrivateBio<'_>,
+        pages: usize,
+        bytes: u32,
+        effort: Effort,
+    ) -> bool {
         let mut left = bytes as usize;
+        let mut whole = None;
         for i in 0..pages {
-            let page = if i == 0 {
-                self.pages.alloc_page()
-            } else {
-                let Some(page) = self.pages.try_alloc_page() else {
-                    break;
-                };
-                page
+            let page = match (self.pages.try_alloc_page(effort), effort) {
+                (Some(page), _) => page,
+                (None, Effort::Now) => return false,
+                (None, Effort::Some) if i > 0 => break,
+                (None, Effort::Some) => self.pages.alloc_page(),
+                (None, Effort::All) => {
+                    whole.get_or_insert_with(|| self.whole.lock());
+                    self.pages.alloc_page()
+                }
             };
             let len = left.min(PAGE_SIZE);
             // SAFETY: The bio is ours and has a vector for each page; the page is ours, too, and
@@ -98,7 +136,7 @@ impl BioPool {
             unsafe { bindings::__bio_add_page(bio.raw(), page.as_ptr(), len as u32, 0) };
             left -= len;
         }
-        bio
+        true
     }
 
     /// A bio over all of `source`'s data, as `iter` describes it, to be written to `sector` of
@@ -131,7 +169,9 @@ impl BioPool {
             (*bio).bi_opf = PrivateBio::opf(source);
         }
         // SAFETY: Just allocated from our set, and an allocation that may sleep does not fail.
-        unsafe { PrivateBio::new(bio, self, source, sector) }
+        let mut bio = unsafe { PrivateBio::new(bio, self, source, sector) };
+        bio.clear_nowait();
+        bio
     }
 }
 
@@ -186,6 +226,33 @@ impl<'a> PrivateBio<'a> {
         self.bio.as_ptr()
     }
 
+    /// Lets those below sleep: whoever is in their own context now has nobody to spare.
+    fn clear_nowait(&mut self) {
+        // SAFETY: By the type invariant the bio is ours.
+        unsafe { (*self.raw()).bi_opf &= !bindings::SP_REQ_NOWAIT };
+    }
+
+    /// The private data from `skip` bytes after its start to the end of that page; nothing behind
+    /// the end. Not for a clone, whose data is not private.
+    pub(super) fn data(&self, skip: u32) -> &[u8] {
+        let page = skip as usize / PAGE_SIZE;
+        let offset = skip as usize % PAGE_SIZE;
+        // SAFETY: By the type invariant the bio is valid.
+        if page >= usize::from(unsafe { (*self.raw()).bi_vcnt }) {
+            return &[];
+        }
+        // SAFETY: There are `bi_vcnt` vectors. The pages of the pool are not in high memory, so
+        // that a mapping is an address and needs no unmapping; each begins with its vector, and is
+        // nobody else's.
+        unsafe {
+            let vec = &*(*self.raw()).bi_io_vec.add(page);
+            let start = bindings::kmap_local_page(vec.bv_page).cast::<u8>();
+            core::slice::from_raw_parts(start, vec.bv_len as usize)
+                .get(offset..)
+                .unwrap_or(&[])
+        }
+    }
+
     /// The bytes of data.
     pub(super) fn bytes(&self) -> u32 {
         // SAFETY: By the type invariant the bio is valid.
@@ -227,7 +294,7 @@ impl<'a> PrivateBio<'a> {
     }
 
     /// Submits the bio and sleeps until it has ended.
-    pub(super) fn submit_and_wait(self) -> Status {
+    pub(super) fn submit_and_wait(&mut self) -> Status {
         // SAFETY: By the type invariant the bio is ours and can be submitted.
         unsafe { bindings::submit_bio_wait(self.raw()) };
         // SAFETY: It has ended, so it is ours again.

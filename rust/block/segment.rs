@@ -2,7 +2,7 @@
 
 //! The memory of a bio, segment by segment.
 
-use crate::{bindings, pi};
+use crate::{bindings, mm, pi};
 use core::{marker::PhantomData, ops::Range, ptr::NonNull};
 
 /// Part of one page of a bio's data, mapped.
@@ -12,22 +12,28 @@ use core::{marker::PhantomData, ops::Range, ptr::NonNull};
 ///
 /// # Invariants
 ///
-/// `start` is valid for reads of `len` bytes for the lifetime `'a`.
+/// `start` is valid for reads of `len` bytes for the lifetime `'a`; it is the mapping of a part of
+/// `page` that begins at `offset`. The page is part of an I/O that has not been reported as ended.
 pub struct Segment<'a> {
     start: NonNull<u8>,
     len: usize,
+    page: NonNull<bindings::page>,
+    offset: usize,
     _mapping: PhantomData<&'a ()>,
 }
 
 impl<'a> Segment<'a> {
     /// The part of the segment that is inside of `range`, in bytes from its start.
     pub fn slice(&self, range: Range<usize>) -> Segment<'a> {
+        let skip = range.start.min(self.len);
         let (start, len) = self.part(range);
         // INVARIANT: `part` stays inside of the segment.
         Segment {
             // SAFETY: Inside of the segment, so not null.
             start: unsafe { NonNull::new_unchecked(start.cast_mut()) },
             len,
+            page: self.page,
+            offset: self.offset + skip,
             _mapping: PhantomData,
         }
     }
@@ -45,6 +51,31 @@ impl<'a> Segment<'a> {
                 to.as_mut_ptr().cast(),
                 self.start.as_ptr().cast_const().cast(),
                 n,
+            )
+        };
+        n
+    }
+
+    /// Whose page the segment is in, and who can change it.
+    pub fn owner(&self) -> mm::Owner {
+        // SAFETY: By the type invariant the page is part of an I/O that has not been reported as
+        // ended.
+        unsafe { mm::Owner::of_page(self.page) }
+    }
+
+    /// Copies `from` to the start of the segment, which must be memory that a read is to fill.
+    ///
+    /// Returns the number of bytes, the shorter of the two.
+    pub(super) fn fill(&self, from: &[u8]) -> usize {
+        let n = self.len.min(from.len());
+        // SAFETY: By the type invariant that is a part of the page, which the caller knows to be
+        // one that the device was to write to.
+        unsafe {
+            bindings::sp_copy_to_page(
+                self.page.as_ptr(),
+                self.offset as u32,
+                from.as_ptr().cast(),
+                n as u32,
             )
         };
         n
@@ -114,10 +145,13 @@ pub(super) unsafe fn for_each_segment<E>(
         // SAFETY: The mapping is a page long and not null, and the offset is inside of it.
         let start = unsafe { NonNull::new_unchecked(page.add(vec.bv_offset as usize)) };
         // INVARIANT: The segment does not reach beyond the page, which stays mapped until after
-        // `f`.
+        // `f`, and allocated, as the caller vouches.
         let result = f(&Segment {
             start,
             len: vec.bv_len as usize,
+            // SAFETY: A vector has a page.
+            page: unsafe { NonNull::new_unchecked(vec.bv_page) },
+            offset: vec.bv_offset as usize,
             _mapping: PhantomData,
         });
         // SAFETY: Mapped above, and the last that was.

@@ -18,6 +18,11 @@ impl Status {
     /// Data and protection information do not match; `EILSEQ` in user space.
     pub const PROTECTION: Self = Self(bindings::SP_BLK_STS_PROTECTION);
 
+    /// The bio asks for what is not supported; `EOPNOTSUPP` in user space.
+    pub const NOTSUPP: Self = Self(bindings::SP_BLK_STS_NOTSUPP);
+    /// The bio would have had to wait, which it forbids (`REQ_NOWAIT`); `EAGAIN` in user space.
+    pub const AGAIN: Self = Self(bindings::SP_BLK_STS_AGAIN);
+
     /// Whether the bio succeeded.
     pub fn is_ok(self) -> bool {
         self == Self::OK

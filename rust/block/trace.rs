@@ -1,23 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Trace events of writes.
+//! Trace events.
 
-use super::Destination;
-use crate::bindings;
+use super::{dm::Change, Destination, Submitter};
+use crate::{bindings, mm, pi};
 
-/// `stable_pi:unstable_write`: `changed` intervals of a write of `bytes` bytes, `interval` the first
-/// of them, are no longer what their metadata was made from. Any context.
-pub fn unstable_write(to: &Destination<'_>, bytes: u32, interval: u32, changed: u32) {
-    let sectors = bytes >> bindings::SECTOR_SHIFT;
-    // SAFETY: A `Device` is open; the event only reads its number.
-    unsafe {
-        bindings::sp_trace_unstable_write(to.device.bdev(), to.sector, sectors, interval, changed)
+/// Part of a mapped device.
+#[derive(Clone, Copy)]
+pub struct Extent(bindings::sp_extent);
+
+impl Extent {
+    /// `bytes` bytes of the mapped device with the number `device` (`dev_t`), from `sector` (of 512
+    /// bytes) on.
+    pub fn new(device: u32, sector: u64, bytes: u32) -> Self {
+        Self(bindings::sp_extent {
+            dev: device,
+            sectors: bytes >> bindings::SECTOR_SHIFT,
+            sector,
+        })
+    }
+
+    /// The first sector, of 512 bytes.
+    pub fn sector(&self) -> u64 {
+        self.0.sector
     }
 }
 
-/// `stable_pi:copy`: `bytes` bytes of a write were copied, always or for its `repair`. Any context.
-pub fn copy(to: &Destination<'_>, bytes: u32, repair: bool) {
-    let sectors = bytes >> bindings::SECTOR_SHIFT;
-    // SAFETY: A `Device` is open; the event only reads its number.
-    unsafe { bindings::sp_trace_copy(to.device.bdev(), to.sector, sectors, repair) }
+/// `stable_pi:unstable_write`: some intervals of a write are no longer what their metadata was made
+/// from. Any context.
+pub fn unstable_write(
+    extent: &Extent,
+    to: &Destination<'_>,
+    change: &Change,
+    submitter: &Submitter,
+) {
+    let raw = bindings::sp_change {
+        lower_sector: to.sector,
+        lower: to.device.number(),
+        first: change.first as u32,
+        last: change.last as u32,
+        changed: change.intervals as u32,
+        class: change.owner.class() as u32,
+    };
+    // SAFETY: The event only reads what it is given.
+    unsafe {
+        bindings::sp_trace_unstable_write(
+            &extent.0,
+            &raw,
+            change.owner.as_raw(),
+            submitter.as_raw(),
+        )
+    }
+}
+
+/// `stable_pi:copy`: a write was copied, from the start or for its `repair`. Any context.
+pub fn copy(extent: &Extent, class: mm::Class, repair: bool) {
+    // SAFETY: The event only reads what it is given.
+    unsafe { bindings::sp_trace_copy(&extent.0, class as u32, repair) }
+}
+
+/// `stable_pi:verify`: a read was verified, after it had waited for a worker. Any context.
+pub fn verify(extent: &Extent, wait_ns: u64, verify_ns: u64) {
+    // SAFETY: The event only reads what it is given.
+    unsafe { bindings::sp_trace_verify(&extent.0, wait_ns, verify_ns) }
+}
+
+/// `stable_pi:read_mismatch`: an interval on the medium does not match its tuple. Any context.
+pub fn read_mismatch(extent: &Extent, mismatch: &pi::Mismatch) {
+    let raw = |tuple: &pi::Tuple| bindings::sp_tuple {
+        guard: tuple.guard,
+        ref_: tuple.reference,
+        app: tuple.app,
+    };
+    let (expected, actual) = (raw(&mismatch.expected), raw(&mismatch.actual));
+    // SAFETY: The event only reads what it is given.
+    unsafe { bindings::sp_trace_read_mismatch(&extent.0, &expected, &actual) }
+}
+
+/// `stable_pi:false_alarm`: a read did not match because somebody changed the memory that it went
+/// to. Any context.
+pub fn false_alarm(extent: &Extent) {
+    // SAFETY: The event only reads what it is given.
+    unsafe { bindings::sp_trace_false_alarm(&extent.0) }
 }

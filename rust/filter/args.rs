@@ -12,7 +12,7 @@
 use core::{ffi::CStr, fmt, str::FromStr};
 
 /// Optional arguments that there are.
-const KEYS: usize = 4;
+const KEYS: usize = 6;
 
 /// A table line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,35 +24,46 @@ pub struct Line<'a> {
     options: Options,
 }
 
-/// What a table line says besides the device.
+/// What a table line says besides the device, and what messages make of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args {
     /// The sector (of 512 bytes) of the device at which the target begins.
     pub offset: u64,
     /// How a write is kept stable.
     pub policy: Policy,
+    /// Whether reads are verified; where nothing is said, those of a device with an integrity
+    /// profile are.
+    pub verify: Option<bool>,
     /// Whether filesystems above are told to wait.
     pub waits: Switch,
     /// Whether a write is compared with its tuples after it has succeeded.
     pub recheck: Switch,
     /// The application tag to write.
     pub app_tag: u16,
+    /// Whether the mapped device shows the profile of the device below.
+    pub passthrough: bool,
 }
 
 /// How a write is kept stable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Policy {
-    /// In place; copied when it turns out to have changed.
+    /// By who can change the data, and by what the device checks.
     #[default]
+    Auto,
+    /// In place; copied when it turns out to have changed.
     Optimistic,
     /// Copied, always.
     Copy,
     /// In place; those above are told to leave it alone.
     Wait,
+    /// In place; what changed all the same is reported, and nothing is done about it.
+    Detect,
 }
 
 /// Yes, no, or what is best.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Switch {
     /// What is best.
     #[default]
@@ -80,6 +91,10 @@ pub enum Refusal {
     Twice(Key),
     /// This optional argument has a value that it cannot have.
     Value(Key),
+    /// `verify:on` over a device without an integrity profile.
+    VerifyWithoutProfile,
+    /// `passthrough` over a device without an integrity profile.
+    PassthroughWithoutProfile,
 }
 
 /// The name of an optional argument.
@@ -87,20 +102,26 @@ pub enum Refusal {
 pub enum Key {
     /// `policy:`
     Policy,
+    /// `verify:`
+    Verify,
     /// `waits:`
     Waits,
     /// `recheck:`
     Recheck,
     /// `app_tag:`
     AppTag,
+    /// `passthrough`
+    Passthrough,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Options {
     policy: Option<Policy>,
+    verify: Option<bool>,
     waits: Option<Switch>,
     recheck: Option<Switch>,
     app_tag: Option<u16>,
+    passthrough: Option<()>,
 }
 
 impl<'a> Line<'a> {
@@ -132,21 +153,44 @@ impl<'a> Line<'a> {
         Args {
             offset: self.offset,
             policy: self.options.policy.unwrap_or_default(),
+            verify: self.options.verify,
             waits: self.options.waits.unwrap_or_default(),
             recheck: self.options.recheck.unwrap_or_default(),
             app_tag: self.options.app_tag.unwrap_or_default(),
+            passthrough: self.options.passthrough.is_some(),
         }
+    }
+}
+
+impl Args {
+    /// The same arguments over a device that has an integrity profile, or has none.
+    ///
+    /// What the device makes the default is no longer said then, so that it is not printed.
+    pub fn over(mut self, profile: bool) -> Result<Self, Refusal> {
+        if !profile && self.verify == Some(true) {
+            return Err(Refusal::VerifyWithoutProfile);
+        }
+        if !profile && self.passthrough {
+            return Err(Refusal::PassthroughWithoutProfile);
+        }
+        self.verify = self.verify.filter(|verify| *verify != profile);
+        Ok(self)
     }
 }
 
 impl Options {
     fn take(&mut self, i: usize, word: &str) -> Result<(), Refusal> {
+        if word == "passthrough" {
+            return set(&mut self.passthrough, Some(()), Key::Passthrough);
+        }
         let (key, value) = word.split_once(':').ok_or(Refusal::Unknown(i))?;
         match key {
             "policy" => set(&mut self.policy, value.parse().ok(), Key::Policy),
+            "verify" => set(&mut self.verify, on_off(value), Key::Verify),
             "waits" => set(&mut self.waits, value.parse().ok(), Key::Waits),
             "recheck" => set(&mut self.recheck, value.parse().ok(), Key::Recheck),
             "app_tag" => set(&mut self.app_tag, app_tag(value), Key::AppTag),
+            "passthrough" => Err(Refusal::Value(Key::Passthrough)),
             _ => Err(Refusal::Unknown(i)),
         }
     }
@@ -157,6 +201,15 @@ fn set<T>(slot: &mut Option<T>, value: Option<T>, key: Key) -> Result<(), Refusa
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(Refusal::Twice(key)),
+    }
+}
+
+/// Yes or no.
+pub(super) fn on_off(word: &str) -> Option<bool> {
+    match word {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
     }
 }
 
@@ -182,7 +235,22 @@ fn app_tag(word: &str) -> Option<u16> {
 impl Policy {
     /// Whether the policy relies on those above to leave a page alone.
     pub fn needs_waits(self) -> bool {
-        self == Self::Wait
+        matches!(self, Self::Wait | Self::Detect)
+    }
+
+    /// The policy of which `as u8` made this number; the default for any other.
+    pub fn from_u8(number: u8) -> Self {
+        const OPTIMISTIC: u8 = Policy::Optimistic as u8;
+        const COPY: u8 = Policy::Copy as u8;
+        const WAIT: u8 = Policy::Wait as u8;
+        const DETECT: u8 = Policy::Detect as u8;
+        match number {
+            OPTIMISTIC => Self::Optimistic,
+            COPY => Self::Copy,
+            WAIT => Self::Wait,
+            DETECT => Self::Detect,
+            _ => Self::default(),
+        }
     }
 }
 
@@ -191,9 +259,11 @@ impl FromStr for Policy {
 
     fn from_str(word: &str) -> Result<Self, ()> {
         Ok(match word {
+            "auto" => Self::Auto,
             "optimistic" => Self::Optimistic,
             "copy" => Self::Copy,
             "wait" => Self::Wait,
+            "detect" => Self::Detect,
             _ => return Err(()),
         })
     }
@@ -202,10 +272,25 @@ impl FromStr for Policy {
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Auto => "auto",
             Self::Optimistic => "optimistic",
             Self::Copy => "copy",
             Self::Wait => "wait",
+            Self::Detect => "detect",
         })
+    }
+}
+
+impl Switch {
+    /// The switch of which `as u8` made this number; the default for any other.
+    pub fn from_u8(number: u8) -> Self {
+        const ON: u8 = Switch::On as u8;
+        const OFF: u8 = Switch::Off as u8;
+        match number {
+            ON => Self::On,
+            OFF => Self::Off,
+            _ => Self::default(),
+        }
     }
 }
 
@@ -238,8 +323,18 @@ impl fmt::Display for Args {
         let waits = self.waits != Switch::Auto;
         let recheck = self.recheck != Switch::Auto;
         let app_tag = self.app_tag != 0;
-        let count = 1 + usize::from(waits) + usize::from(recheck) + usize::from(app_tag);
+        let said = [
+            self.verify.is_some(),
+            waits,
+            recheck,
+            app_tag,
+            self.passthrough,
+        ];
+        let count = 1 + said.iter().filter(|said| **said).count();
         write!(f, "{} {count} policy:{}", self.offset, self.policy)?;
+        if let Some(verify) = self.verify {
+            write!(f, " verify:{}", if verify { "on" } else { "off" })?;
+        }
         if waits {
             write!(f, " waits:{}", self.waits)?;
         }
@@ -248,6 +343,9 @@ impl fmt::Display for Args {
         }
         if app_tag {
             write!(f, " app_tag:{:#06x}", self.app_tag)?;
+        }
+        if self.passthrough {
+            f.write_str(" passthrough")?;
         }
         Ok(())
     }
@@ -267,20 +365,28 @@ impl Refusal {
                     c"optional argument 2 is unknown",
                     c"optional argument 3 is unknown",
                     c"optional argument 4 is unknown",
+                    c"optional argument 5 is unknown",
+                    c"optional argument 6 is unknown",
                 ];
                 TEXTS
                     .get(i)
                     .copied()
-                    .unwrap_or(c"an optional argument behind the fourth is unknown")
+                    .unwrap_or(c"an optional argument behind the sixth is unknown")
             }
             Self::Twice(Key::Policy) => c"policy: given twice",
+            Self::Twice(Key::Verify) => c"verify: given twice",
             Self::Twice(Key::Waits) => c"waits: given twice",
             Self::Twice(Key::Recheck) => c"recheck: given twice",
             Self::Twice(Key::AppTag) => c"app_tag: given twice",
-            Self::Value(Key::Policy) => c"policy: not one of optimistic, copy, wait",
+            Self::Twice(Key::Passthrough) => c"passthrough: given twice",
+            Self::Value(Key::Policy) => c"policy: not one of auto, optimistic, copy, wait, detect",
+            Self::Value(Key::Verify) => c"verify: not one of on, off",
             Self::Value(Key::Waits) => c"waits: not one of auto, on, off",
             Self::Value(Key::Recheck) => c"recheck: not one of auto, on, off",
             Self::Value(Key::AppTag) => c"app_tag: not a number from 0 to 0xfffe",
+            Self::Value(Key::Passthrough) => c"passthrough: takes no value",
+            Self::VerifyWithoutProfile => c"verify: the device has no integrity profile",
+            Self::PassthroughWithoutProfile => c"passthrough: the device has no integrity profile",
         }
     }
 }

@@ -2,55 +2,90 @@
 
 //! What a target counts.
 
-use crate::block;
+use super::settle::Event;
+use crate::{block, mm};
 use kernel::prelude::*;
 
-/// A counter, as `dmsetup status` shows it.
-///
-/// `writes` is `in_place` and `copied` together.
-#[derive(Clone, Copy)]
-pub(super) enum Counter {
+/// Makes the enumeration, the list of all and the names from one table.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A counter, as `dmsetup status` shows it.
+        ///
+        /// - `writes` is `in_place`, `copied` and `forwarded` together.
+        /// - `copied` is all of `copied_<class>` together.
+        /// - `unstable` and `blameless` together are `repaired` and `unrepaired` together.
+        /// - `reads_verified` includes `false_alarms` and `corrupt`.
+        #[derive(Clone, Copy)]
+        pub(super) enum Counter {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Counter {
+            /// All of them, in the order of `dmsetup status`.
+            pub(super) const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            pub(super) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+counters! {
     /// Writes with data.
-    Writes,
-    /// Intervals that tuples were generated for, once for each write.
-    Intervals,
-    /// Writes sent down where their data is.
-    InPlace,
-    /// Writes sent down as a copy from the start.
-    Copied,
+    Writes = "writes",
+    /// Intervals of data in these.
+    Intervals = "intervals",
+    /// Writes sent down where their data is, with tuples of ours.
+    InPlace = "in_place",
+    /// Writes sent down as a copy from the start, with tuples of ours.
+    Copied = "copied",
+    /// Of these, those of memory that the kernel keeps for itself.
+    CopiedKernel = "copied_kernel",
+    /// Those of page cache whose mapping waits.
+    CopiedWaits = "copied_waits",
+    /// Those of page cache whose mapping does not wait.
+    CopiedCache = "copied_cache",
+    /// Those of anonymous memory.
+    CopiedAnon = "copied_anon",
+    /// Those of pinned memory.
+    CopiedPinned = "copied_pinned",
+    /// Those of a device's memory.
+    CopiedForeign = "copied_foreign",
+    /// Writes sent down with tuples that came from above, copied or not.
+    Forwarded = "forwarded",
     /// Writes that were compared with their tuples after they had succeeded at once.
-    Rechecked,
+    Rechecked = "rechecked",
     /// Times that a write whose data had not changed was sent down again.
-    Retried,
+    Retried = "retried",
+    /// Writes in place whose data was found changed.
+    Unstable = "unstable",
+    /// Writes in place that were copied in the end without having been found changed.
+    Blameless = "blameless",
     /// Writes in place that were copied in the end, and whose copy succeeded.
-    Repaired,
-    /// The same, but the copy failed, too.
-    Unrepaired,
+    Repaired = "repaired",
+    /// Writes in place that were found changed, and not copied, or whose copy failed.
+    Unrepaired = "unrepaired",
+    /// Reads that were compared with their tuples.
+    ReadsVerified = "reads_verified",
+    /// Of these, those that did not match because the memory had changed.
+    FalseAlarms = "false_alarms",
+    /// Those that do not match on the medium.
+    Corrupt = "corrupt",
 }
 
 impl Counter {
-    /// All of them, in the order of `dmsetup status`.
-    pub(super) const ALL: [Self; 8] = [
-        Self::Writes,
-        Self::Intervals,
-        Self::InPlace,
-        Self::Copied,
-        Self::Rechecked,
-        Self::Retried,
-        Self::Repaired,
-        Self::Unrepaired,
-    ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Writes => "writes",
-            Self::Intervals => "intervals",
-            Self::InPlace => "in_place",
-            Self::Copied => "copied",
-            Self::Rechecked => "rechecked",
-            Self::Retried => "retried",
-            Self::Repaired => "repaired",
-            Self::Unrepaired => "unrepaired",
+    /// The counter of copies of pages of this class.
+    pub(super) fn copied(class: mm::Class) -> Self {
+        match class {
+            mm::Class::Kernel => Self::CopiedKernel,
+            mm::Class::Waits => Self::CopiedWaits,
+            mm::Class::Cache => Self::CopiedCache,
+            mm::Class::Anon => Self::CopiedAnon,
+            mm::Class::Pinned => Self::CopiedPinned,
+            mm::Class::Foreign => Self::CopiedForeign,
         }
     }
 }
@@ -69,8 +104,29 @@ impl Counters {
         self.0.add(counter as usize, n);
     }
 
+    /// Counts what was settled, in any context.
+    pub(super) fn count(&self, event: Event) {
+        let counter = match event {
+            Event::Rechecked => Counter::Rechecked,
+            Event::Retried => Counter::Retried,
+            Event::Unstable => Counter::Unstable,
+            Event::Blameless => Counter::Blameless,
+            Event::Repaired => Counter::Repaired,
+            Event::Unrepaired => Counter::Unrepaired,
+            Event::Verified => Counter::ReadsVerified,
+            Event::FalseAlarm => Counter::FalseAlarms,
+            Event::Corrupt => Counter::Corrupt,
+        };
+        self.add(counter, 1);
+    }
+
     /// The sum of `counter` over all CPUs.
     pub(super) fn sum(&self, counter: Counter) -> u64 {
         self.0.sum(counter as usize)
+    }
+
+    /// Sets all counters to 0. What is counted at the same time may be lost.
+    pub(super) fn reset(&self) {
+        self.0.reset();
     }
 }

@@ -9,14 +9,31 @@ use crate::{
         pool::PagePool,
         private::BioPool, //
     },
+    pi,
 };
 use core::ptr::NonNull;
-use kernel::prelude::*;
+use kernel::{
+    page::{PAGE_SHIFT, PAGE_SIZE},
+    prelude::*, //
+};
 
 /// Bios and pages that each target keeps in reserve.
 ///
 /// One of each is enough for progress; more keep a device busy while memory is short.
 const RESERVE: u16 = 16;
+
+/// Pages that a target keeps in reserve where writes have to stay whole.
+const RESERVE_WHOLE: u16 = 64;
+
+/// The most bytes of a write that has to stay whole: as much as there is a reserve for, both of
+/// pages and of metadata, and a power of two.
+///
+/// Such is an atomic write, and one to a zone, whose sectors have to be written in their order.
+pub fn longest_whole(format: &pi::Format) -> u32 {
+    let intervals = format.intervals_in_metadata(PAGE_SIZE) as u32;
+    let bytes = (intervals << format.interval_exp()).min(u32::from(RESERVE_WHOLE) << PAGE_SHIFT);
+    1 << bytes.checked_ilog2().unwrap_or(0)
+}
 
 /// What `ti->private` points to.
 ///
@@ -29,29 +46,48 @@ const RESERVE: u16 = 16;
 /// only, for one of each at the most. So the one that waits for nothing more ends and gives back
 /// what the others wait for, however short memory is; what one of each is not enough for is done
 /// piece by piece.
+///
+/// A write that has to stay whole waits for several pages, holding a lock that is taken for this
+/// only: one at a time, so that the pages that all the others give back are enough for it.
 pub(super) struct Instance<T: Target> {
     // Dropped first: a worker that has just ended the last I/O has to be gone before the rest is.
     pub(super) queue: Workqueue,
     pub(super) target: T,
+    /// All writes have to stay whole.
+    pub(super) whole_writes: bool,
+    pub(super) ti: NonNull<bindings::dm_target>,
     pub(super) metadata: PagePool,
     pub(super) bios: BioPool,
 }
 
 impl<T: Target> Instance<T> {
-    pub(super) fn new(target: T) -> Result<KBox<Self>> {
+    /// What `target` needs to be `ti`'s. Sleeps; fails with `ENOMEM`.
+    pub(super) fn new(target: T, ti: NonNull<bindings::dm_target>) -> Result<KBox<Self>> {
+        let whole_writes = target.device().0.is_zoned();
+        let pages = if whole_writes || target.device().0.is_atomic() {
+            RESERVE_WHOLE
+        } else {
+            RESERVE
+        };
         Ok(KBox::new(
             Self {
                 queue: Workqueue::new(T::NAME)?,
                 target,
+                whole_writes,
+                ti,
                 metadata: PagePool::new(RESERVE)?,
-                bios: BioPool::new(RESERVE)?,
+                bios: BioPool::new(RESERVE, pages)?,
             },
             GFP_KERNEL,
         )?)
     }
 }
 
-/// A workqueue that makes progress when memory is short.
+/// Work items of a target that are under way on each CPU at the most. Most of them compute, but one
+/// that waits for the device is not to hold up the others.
+const WORKERS: i32 = 16;
+
+/// A workqueue that makes progress when memory is short, and works where an I/O has ended.
 ///
 /// # Invariants
 ///
@@ -69,8 +105,10 @@ impl Workqueue {
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(
                 c"%s".as_char_ptr(),
-                bindings::wq_flags_WQ_MEM_RECLAIM | bindings::wq_flags_WQ_UNBOUND,
-                0,
+                bindings::wq_flags_WQ_MEM_RECLAIM
+                    | bindings::wq_flags_WQ_PERCPU
+                    | bindings::wq_flags_WQ_CPU_INTENSIVE,
+                WORKERS,
                 name.as_char_ptr(),
             )
         };
@@ -78,7 +116,7 @@ impl Workqueue {
         NonNull::new(queue).map(Self).ok_or(ENOMEM)
     }
 
-    /// Queues `work`, on any CPU. Never sleeps.
+    /// Queues `work`, on this CPU. Never sleeps.
     ///
     /// # Safety
     ///

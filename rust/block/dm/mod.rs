@@ -13,7 +13,7 @@
 //!
 //! | phase | context | ends with |
 //! | --- | --- | --- |
-//! | [`Mapping`] | the submitter's; may sleep | [`remap`](Io::remap), [`submit_copy`](Io::submit_copy), [`kill`](Io::kill) |
+//! | [`Mapping`] | the submitter's; may sleep | [`remap`](Io::remap), [`submit_copy`](Io::submit_copy), [`end`](Io::end) |
 //! | [`Completing`] | any, hard interrupts included | [`done`](Io::done), [`defer`](Io::defer) |
 //! | [`Working`] | a worker of the target's own workqueue; may sleep | a [`Status`](super::Status) |
 //!
@@ -22,7 +22,7 @@
 //! Mapping ──────────────▶ Completing ──▶ (gone)
 //!    │   ╲ submit_copy  ▲     │ defer       ▲
 //!    │    ╲─────────────╯     ▼             │
-//!    │ kill                Working ─────────╯
+//!    │ end                 Working ─────────╯
 //!    ╰──────────────────────────────────────╯
 //! ```
 //!
@@ -41,7 +41,18 @@ mod vtable;
 use self::instance::Instance;
 
 pub use self::{
-    io::{Completing, Ended, Io, Mapped, Mapping, Working},
+    instance::longest_whole,
+    io::{
+        Change,
+        Completing,
+        Ended,
+        Io,
+        Mapped,
+        Mapping,
+        Private,
+        Reread,
+        Working, //
+    },
     setup::{Setup, TableError},
     target::Target,
     vtable::Registration, //

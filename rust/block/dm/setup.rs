@@ -70,6 +70,12 @@ impl Setup<'_> {
         self.len() == 0
     }
 
+    /// The number (`dev_t`) of the mapped device that the target is to be part of.
+    pub fn mapped_device(&self) -> u32 {
+        // SAFETY: By the type invariant the target is valid and has a table, which has a device.
+        unsafe { bindings::sp_dm_target_dev(self.ti.as_ptr()) }
+    }
+
     /// Opens the device that `path` names (a path, or `major:minor`), for as long as the target
     /// lives. Sleeps.
     pub fn open(&mut self, path: &str) -> Result<Device> {

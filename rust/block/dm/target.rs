@@ -49,6 +49,13 @@ pub trait Target: Sized + Send + Sync + 'static {
     /// Writes what `dmsetup table` shows: the arguments, as [`new`](Self::new) takes them.
     fn table(&self, out: &mut dyn fmt::Write) -> fmt::Result;
 
+    /// Takes a message to a live device: the words of `dmsetup message`. Process context; may
+    /// sleep.
+    fn message(&self, words: &[&str]) -> Result;
+
     /// Changes the limits of the device that the target is part of.
+    ///
+    /// Atomic writes, and writes to zones, are limited by
+    /// [`QueueLimits::cap_whole`] of [`longest_whole`](super::longest_whole).
     fn io_hints(&self, limits: &mut QueueLimits);
 }

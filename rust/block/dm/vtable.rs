@@ -42,11 +42,17 @@ impl<T: Target> Registration<T> {
         raw.name = T::NAME.as_char_ptr();
         raw.version = T::VERSION;
         raw.module = module.as_ptr();
+        raw.features = bindings::SP_DM_TARGET_PASSES_INTEGRITY
+            | bindings::SP_DM_TARGET_NOWAIT
+            | bindings::SP_DM_TARGET_ATOMIC_WRITES
+            | bindings::SP_DM_TARGET_ZONED_HM;
         raw.ctr = Some(Self::ctr_callback);
         raw.dtr = Some(Self::dtr_callback);
         raw.map = Some(Self::map_callback);
         raw.end_io = Some(Self::end_io_callback);
         raw.status = Some(Self::status_callback);
+        raw.message = Some(Self::message_callback);
+        raw.report_zones = Some(Self::report_zones_callback);
         raw.iterate_devices = Some(Self::iterate_devices_callback);
         raw.io_hints = Some(Self::io_hints_callback);
         // SAFETY: The type stays where it is, on the heap, until it is unregistered.
@@ -81,31 +87,29 @@ impl<T: Target> Registration<T> {
             error.to_errno()
         };
 
-        let mut args = [""; MAX_ARGS];
-        let argc = argc as usize;
-        if argc > MAX_ARGS {
-            return fail(c"too many arguments", EINVAL);
-        }
-        for (i, arg) in args.iter_mut().take(argc).enumerate() {
-            // SAFETY: The caller vouches for `argc` strings.
-            let Ok(text) = unsafe { CStr::from_char_ptr(*argv.add(i)) }.to_str() else {
-                return fail(c"an argument is not UTF-8", EINVAL);
-            };
-            *arg = text;
-        }
+        let mut words = [""; MAX_ARGS];
+        // SAFETY: The caller vouches for `argc` strings.
+        let words = match unsafe { strings(argc, argv, &mut words) } {
+            Ok(words) => words,
+            Err(text) => return fail(text, EINVAL),
+        };
 
+        // SAFETY: A target in construction is not null.
+        let target = unsafe { NonNull::new_unchecked(ti) };
         // SAFETY: The target outlives what is made for it.
-        let mut setup = unsafe { Setup::from_raw(NonNull::new_unchecked(ti)) };
-        let target = match T::new(&mut setup, &args[..argc]) {
-            Ok(target) => target,
+        let mut setup = unsafe { Setup::from_raw(target) };
+        let instance = match T::new(&mut setup, words) {
+            Ok(made) => Instance::new(made, target),
             Err(refusal) => return fail(refusal.text, refusal.error),
         };
-        let instance = match Instance::new(target) {
+        let instance = match instance {
             Ok(instance) => instance,
             Err(error) => return fail(c"out of memory", error),
         };
         // SAFETY: The target is ours to change.
         unsafe {
+            // Tuples are made for the sectors that data goes to, which an append does not know.
+            (*ti).set_emulate_zone_append(instance.whole_writes);
             (*ti).private = KBox::into_raw(instance).cast();
             (*ti).num_flush_bios = 1;
             (*ti).num_discard_bios = 1;
@@ -200,6 +204,49 @@ impl<T: Target> Registration<T> {
 
     /// # Safety
     ///
+    /// `ti` must be a constructed target, and `argv` have `argc` strings.
+    unsafe extern "C" fn message_callback(
+        ti: *mut bindings::dm_target,
+        argc: ffi::c_uint,
+        argv: *mut *mut ffi::c_char,
+        _result: *mut ffi::c_char,
+        _maxlen: ffi::c_uint,
+    ) -> ffi::c_int {
+        let mut words = [""; MAX_ARGS];
+        // SAFETY: The caller vouches for `argc` strings.
+        let words = match unsafe { strings(argc, argv, &mut words) } {
+            Ok(words) => words,
+            Err(text) => {
+                pr_err!("message: {}\n", text);
+                return EINVAL.to_errno();
+            }
+        };
+        kernel::error::from_result(|| {
+            // SAFETY: The caller vouches for the target.
+            unsafe { &Self::instance(ti).target }.message(words)?;
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `ti` must be a constructed target, and `args` what device mapper reports zones with.
+    unsafe extern "C" fn report_zones_callback(
+        ti: *mut bindings::dm_target,
+        args: *mut bindings::dm_report_zones_args,
+        zones: ffi::c_uint,
+    ) -> ffi::c_int {
+        // SAFETY: The caller vouches for the target.
+        let (device, start) = unsafe { &Self::instance(ti).target }.device();
+        // SAFETY: The caller vouches for both; the device is open.
+        unsafe {
+            let next = start + ((*args).next_sector - (*ti).begin);
+            bindings::dm_report_zones(device.bdev(), start, next, args, zones)
+        }
+    }
+
+    /// # Safety
+    ///
     /// `ti` must be a constructed target; `f` can be called with its device and `data`.
     unsafe extern "C" fn iterate_devices_callback(
         ti: *mut bindings::dm_target,
@@ -237,4 +284,23 @@ impl<T: Target> Drop for Registration<T> {
         // is no target of the type any more.
         unsafe { bindings::dm_unregister_target(self.ty.get()) }
     }
+}
+
+/// The strings of an argument vector, in `room`; or why they cannot be used.
+///
+/// # Safety
+///
+/// `argv` must have `argc` strings, which stay for the lifetime `'a`.
+unsafe fn strings<'a, 'b>(
+    argc: ffi::c_uint,
+    argv: *mut *mut ffi::c_char,
+    room: &'b mut [&'a str; MAX_ARGS],
+) -> Result<&'b [&'a str], &'static CStr> {
+    let words = room.get_mut(..argc as usize).ok_or(c"too many arguments")?;
+    for (i, word) in words.iter_mut().enumerate() {
+        // SAFETY: The caller vouches for `argc` strings.
+        let text = unsafe { CStr::from_char_ptr(*argv.add(i)) };
+        *word = text.to_str().map_err(|_| c"an argument is not UTF-8")?;
+    }
+    Ok(words)
 }

@@ -21,15 +21,17 @@ fn parse(words: &[impl AsRef<str>]) -> Result<Args, Refusal> {
 fn defaults() -> Args {
     Args {
         offset: 0,
-        policy: Policy::Optimistic,
+        policy: Policy::Auto,
+        verify: None,
         waits: Switch::Auto,
         recheck: Switch::Auto,
         app_tag: 0,
+        passthrough: false,
     }
 }
 
 #[test]
-fn without_arguments_it_is_optimistic() {
+fn without_arguments_it_is_automatic() {
     assert_eq!(parse(&["/dev/sda", "0"]), Ok(defaults()));
     assert_eq!(parse(&["/dev/sda", "0", "0"]), Ok(defaults()));
 }
@@ -43,17 +45,19 @@ fn the_device_is_taken_as_it_is() {
 
 #[test]
 fn what_is_the_default_is_not_printed_but_for_the_policy() {
-    assert_eq!(defaults().to_string(), "0 1 policy:optimistic");
+    assert_eq!(defaults().to_string(), "0 1 policy:auto");
     let all = Args {
         offset: 2048,
         policy: Policy::Wait,
+        verify: Some(false),
         waits: Switch::Off,
         recheck: Switch::On,
         app_tag: 0x2a,
+        passthrough: true,
     };
     assert_eq!(
         all.to_string(),
-        "2048 4 policy:wait waits:off recheck:on app_tag:0x002a"
+        "2048 6 policy:wait verify:off waits:off recheck:on app_tag:0x002a passthrough"
     );
 }
 
@@ -73,10 +77,60 @@ fn an_application_tag_has_two_notations() {
 }
 
 #[test]
-fn only_the_policy_wait_needs_those_above_to_wait() {
-    assert!(Policy::Wait.needs_waits());
-    assert!(!Policy::Copy.needs_waits());
-    assert!(!Policy::Optimistic.needs_waits());
+fn wait_and_detect_need_those_above_to_wait() {
+    for (_, policy) in support::POLICIES {
+        let needs = matches!(policy, Policy::Wait | Policy::Detect);
+        assert_eq!(policy.needs_waits(), needs, "{policy}");
+    }
+}
+
+#[test]
+fn only_a_device_with_a_profile_can_be_verified_or_passed_through() {
+    let with = |verify, passthrough| Args {
+        verify,
+        passthrough,
+        ..defaults()
+    };
+    for (said, profile, left) in [
+        (None, true, Ok(None)),
+        (None, false, Ok(None)),
+        (Some(true), true, Ok(None)),
+        (Some(false), true, Ok(Some(false))),
+        (Some(true), false, Err(Refusal::VerifyWithoutProfile)),
+        (Some(false), false, Ok(None)),
+    ] {
+        let left = left.map(|verify| with(verify, false));
+        assert_eq!(with(said, false).over(profile), left, "{said:?} {profile}");
+    }
+    assert_eq!(with(None, true).over(true), Ok(with(None, true)));
+    assert_eq!(
+        with(None, true).over(false),
+        Err(Refusal::PassthroughWithoutProfile)
+    );
+}
+
+/// The numbers are for memory that holds nothing else; what is none of them is the default.
+#[test]
+fn a_policy_and_a_switch_are_numbers_as_well() {
+    for number in 0..=u8::MAX {
+        let policies: Vec<Policy> = support::POLICIES
+            .iter()
+            .map(|(_, p)| *p)
+            .filter(|p| *p as u8 == number)
+            .collect();
+        assert!(policies.len() <= 1);
+        let policy = policies.first().copied().unwrap_or_default();
+        assert_eq!(Policy::from_u8(number), policy);
+
+        let switches: Vec<Switch> = support::SWITCHES
+            .iter()
+            .map(|(_, s)| *s)
+            .filter(|s| *s as u8 == number)
+            .collect();
+        assert!(switches.len() <= 1);
+        let switch = switches.first().copied().unwrap_or_default();
+        assert_eq!(Switch::from_u8(number), switch);
+    }
 }
 
 proptest! {
@@ -89,6 +143,23 @@ proptest! {
         let again = parse(&words);
         prop_assert_eq!(again, Ok(args));
         prop_assert_eq!(again.unwrap().to_string(), printed);
+    }
+
+    /// What is left over a device is what was said, and prints as a line that is the same over it.
+    #[test]
+    fn the_same_device_gets_the_same_arguments_again(args in support::args(), profile: bool) {
+        let Ok(over) = args.over(profile) else {
+            prop_assert!(!profile);
+            return Ok(());
+        };
+        prop_assert_eq!(
+            over.verify.unwrap_or(profile),
+            args.verify.unwrap_or(profile)
+        );
+        prop_assert_eq!(Args { verify: args.verify, ..over }, args);
+        let printed = over.to_string();
+        let words: Vec<&str> = std::iter::once("8:0").chain(printed.split(' ')).collect();
+        prop_assert_eq!(parse(&words).unwrap().over(profile), Ok(over));
     }
 
     /// The order of the arguments and the notation of numbers do not matter.

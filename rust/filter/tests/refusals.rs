@@ -69,12 +69,12 @@ const LINES: &[(&str, Refusal, &str)] = &[
         "#args: not the number of arguments that follow",
     ),
     (
-        "/dev/sda 0 1 verify:on",
+        "/dev/sda 0 1 verify",
         Refusal::Unknown(0),
         "optional argument 1 is unknown",
     ),
     (
-        "/dev/sda 0 1 passthrough",
+        "/dev/sda 0 1 passthroug",
         Refusal::Unknown(0),
         "optional argument 1 is unknown",
     ),
@@ -101,12 +101,32 @@ const LINES: &[(&str, Refusal, &str)] = &[
     (
         "/dev/sda 0 5 policy:copy waits:on recheck:on app_tag:1 x",
         Refusal::Unknown(4),
-        "an optional argument behind the fourth is unknown",
+        "optional argument 5 is unknown",
+    ),
+    (
+        "/dev/sda 0 6 policy:copy waits:on recheck:on app_tag:1 passthrough on",
+        Refusal::Unknown(5),
+        "optional argument 6 is unknown",
+    ),
+    (
+        "/dev/sda 0 7 policy:copy verify:on waits:on recheck:on app_tag:1 passthrough x",
+        Refusal::Unknown(6),
+        "an optional argument behind the sixth is unknown",
     ),
     (
         "/dev/sda 0 2 policy:copy policy:copy",
         Refusal::Twice(Key::Policy),
         "policy: given twice",
+    ),
+    (
+        "/dev/sda 0 2 verify:on verify:on",
+        Refusal::Twice(Key::Verify),
+        "verify: given twice",
+    ),
+    (
+        "/dev/sda 0 2 passthrough passthrough",
+        Refusal::Twice(Key::Passthrough),
+        "passthrough: given twice",
     ),
     (
         "/dev/sda 0 2 waits:on waits:off",
@@ -126,17 +146,32 @@ const LINES: &[(&str, Refusal, &str)] = &[
     (
         "/dev/sda 0 1 policy:",
         Refusal::Value(Key::Policy),
-        "policy: not one of optimistic, copy, wait",
+        "policy: not one of auto, optimistic, copy, wait, detect",
     ),
     (
-        "/dev/sda 0 1 policy:auto",
+        "/dev/sda 0 1 policy:automatic",
         Refusal::Value(Key::Policy),
-        "policy: not one of optimistic, copy, wait",
+        "policy: not one of auto, optimistic, copy, wait, detect",
     ),
     (
         "/dev/sda 0 1 policy:copy:",
         Refusal::Value(Key::Policy),
-        "policy: not one of optimistic, copy, wait",
+        "policy: not one of auto, optimistic, copy, wait, detect",
+    ),
+    (
+        "/dev/sda 0 1 verify:auto",
+        Refusal::Value(Key::Verify),
+        "verify: not one of on, off",
+    ),
+    (
+        "/dev/sda 0 1 passthrough:",
+        Refusal::Value(Key::Passthrough),
+        "passthrough: takes no value",
+    ),
+    (
+        "/dev/sda 0 1 passthrough:on",
+        Refusal::Value(Key::Passthrough),
+        "passthrough: takes no value",
     ),
     (
         "/dev/sda 0 1 waits:1",
@@ -185,6 +220,36 @@ const LINES: &[(&str, Refusal, &str)] = &[
     ),
 ];
 
+/// A line and what it is refused for where the device has no integrity profile.
+const LINES_WITHOUT_PROFILE: &[(&str, Refusal, &str)] = &[
+    (
+        "/dev/sda 0 1 verify:on",
+        Refusal::VerifyWithoutProfile,
+        "verify: the device has no integrity profile",
+    ),
+    (
+        "/dev/sda 0 2 passthrough verify:off",
+        Refusal::PassthroughWithoutProfile,
+        "passthrough: the device has no integrity profile",
+    ),
+    (
+        "/dev/sda 0 2 passthrough verify:on",
+        Refusal::VerifyWithoutProfile,
+        "verify: the device has no integrity profile",
+    ),
+];
+
+#[test]
+fn some_lines_are_refused_only_where_there_is_no_profile() {
+    for (line, refusal, text) in LINES_WITHOUT_PROFILE {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let args = Line::parse(&words).unwrap().args();
+        assert!(args.over(true).is_ok(), "{line}");
+        assert_eq!(args.over(false), Err(*refusal), "{line}");
+        assert_eq!(refusal.text().to_str(), Ok(*text), "{line}");
+    }
+}
+
 #[test]
 fn each_line_is_refused_for_what_is_wrong_with_it() {
     for (line, refusal, text) in LINES {
@@ -217,25 +282,30 @@ fn the_first_fault_counts() {
 fn number(refusal: Refusal) -> usize {
     let key = |key| match key {
         Key::Policy => 0,
-        Key::Waits => 1,
-        Key::Recheck => 2,
-        Key::AppTag => 3,
+        Key::Verify => 1,
+        Key::Waits => 2,
+        Key::Recheck => 3,
+        Key::AppTag => 4,
+        Key::Passthrough => 5,
     };
     match refusal {
         Refusal::Missing => 0,
         Refusal::Offset => 1,
         Refusal::Count => 2,
         Refusal::CountMismatch => 3,
-        Refusal::Unknown(i) => 4 + i.min(4),
-        Refusal::Twice(k) => 9 + key(k),
-        Refusal::Value(k) => 13 + key(k),
+        Refusal::VerifyWithoutProfile => 4,
+        Refusal::PassthroughWithoutProfile => 5,
+        Refusal::Unknown(i) => 6 + i.min(6),
+        Refusal::Twice(k) => 13 + key(k),
+        Refusal::Value(k) => 19 + key(k),
     }
 }
 
 #[test]
 fn there_is_a_line_for_every_refusal_and_a_text_of_its_own() {
-    let numbers: BTreeSet<usize> = LINES.iter().map(|(_, r, _)| number(*r)).collect();
-    assert_eq!(numbers, (0..17).collect());
-    let texts: BTreeSet<&str> = LINES.iter().map(|(_, _, text)| *text).collect();
+    let lines = || LINES.iter().chain(LINES_WITHOUT_PROFILE);
+    let numbers: BTreeSet<usize> = lines().map(|(_, r, _)| number(*r)).collect();
+    assert_eq!(numbers, (0..25).collect());
+    let texts: BTreeSet<&str> = lines().map(|(_, _, text)| *text).collect();
     assert_eq!(texts.len(), numbers.len());
 }

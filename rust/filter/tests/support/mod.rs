@@ -1,28 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Table lines, and the grammar as somebody else would write it down.
+//! Table lines and messages, and the grammar of both as somebody else would write it down.
+
+// Each test uses a part of it.
+#![allow(dead_code)]
 
 use std::collections::BTreeSet;
 
-use filter::args::{
-    Args,
-    Key,
-    Policy,
-    Refusal,
-    Switch, //
+use filter::{
+    args::{
+        Args,
+        Key,
+        Policy,
+        Refusal,
+        Switch, //
+    },
+    message::{self, Message},
 };
 use proptest::prelude::*;
 
-const POLICIES: [(&str, Policy); 3] = [
+pub const POLICIES: [(&str, Policy); 5] = [
+    ("auto", Policy::Auto),
     ("optimistic", Policy::Optimistic),
     ("copy", Policy::Copy),
     ("wait", Policy::Wait),
+    ("detect", Policy::Detect),
 ];
-const SWITCHES: [(&str, Switch); 3] = [
+pub const SWITCHES: [(&str, Switch); 3] = [
     ("auto", Switch::Auto),
     ("on", Switch::On),
     ("off", Switch::Off),
 ];
+const BOOLS: [(&str, bool); 2] = [("on", true), ("off", false)];
 const HEX: &str = "0123456789abcdef";
 
 /// What a line means, or the first thing that is wrong with it from left to right; the number of
@@ -33,10 +42,12 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
     }
     let mut args = Args {
         offset: number(words[1], 10, u64::MAX).ok_or(Refusal::Offset)?,
-        policy: Policy::Optimistic,
+        policy: Policy::Auto,
+        verify: None,
         waits: Switch::Auto,
         recheck: Switch::Auto,
         app_tag: 0,
+        passthrough: false,
     };
     if words.len() == 2 {
         return Ok(args);
@@ -48,27 +59,70 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
     let mut seen = BTreeSet::new();
     for (i, word) in words[3..].iter().enumerate() {
         let (name, key) = [
-            ("policy:", Key::Policy),
-            ("waits:", Key::Waits),
-            ("recheck:", Key::Recheck),
-            ("app_tag:", Key::AppTag),
+            ("policy", Key::Policy),
+            ("verify", Key::Verify),
+            ("waits", Key::Waits),
+            ("recheck", Key::Recheck),
+            ("app_tag", Key::AppTag),
+            ("passthrough", Key::Passthrough),
         ]
         .into_iter()
-        .find(|(name, _)| word.starts_with(name))
+        .find(|(name, key)| {
+            word.starts_with(&format!("{name}:")) || *key == Key::Passthrough && word == name
+        })
         .ok_or(Refusal::Unknown(i))?;
-        let value = &word[name.len()..];
         let wrong = Refusal::Value(key);
+        let value = if key == Key::Passthrough {
+            // Of which there is none to be right or wrong.
+            (*word == name).then_some("").ok_or(wrong)?
+        } else {
+            &word[name.len() + 1..]
+        };
         match key {
             Key::Policy => args.policy = among(&POLICIES, value).ok_or(wrong)?,
+            Key::Verify => args.verify = Some(among(&BOOLS, value).ok_or(wrong)?),
             Key::Waits => args.waits = among(&SWITCHES, value).ok_or(wrong)?,
             Key::Recheck => args.recheck = among(&SWITCHES, value).ok_or(wrong)?,
             Key::AppTag => args.app_tag = tag(value).ok_or(wrong)?,
+            Key::Passthrough => args.passthrough = true,
         }
         if !seen.insert(name) {
             return Err(Refusal::Twice(key));
         }
     }
     Ok(args)
+}
+
+/// What a message asks for, or what is wrong with it: its first word, then how many there are, then
+/// the value.
+pub fn message_oracle(words: &[&str]) -> Result<Message, message::Refusal> {
+    let name = *words.first().ok_or(message::Refusal::Unknown)?;
+    if !["policy", "verify", "recheck", "reset", "waits"].contains(&name) {
+        return Err(message::Refusal::Unknown);
+    }
+    if name == "waits" {
+        return Err(message::Refusal::Waits);
+    }
+    let wanted = if name == "reset" { 1 } else { 2 };
+    if words.len() != wanted {
+        return Err(if words.len() < wanted {
+            message::Refusal::Missing
+        } else {
+            message::Refusal::Extra
+        });
+    }
+    match name {
+        "policy" => among(&POLICIES, words[1])
+            .map(Message::Policy)
+            .ok_or(message::Refusal::Policy),
+        "verify" => among(&BOOLS, words[1])
+            .map(Message::Verify)
+            .ok_or(message::Refusal::Verify),
+        "recheck" => among(&SWITCHES, words[1])
+            .map(Message::Recheck)
+            .ok_or(message::Refusal::Recheck),
+        _ => Ok(Message::Reset),
+    }
 }
 
 fn among<T: Copy>(table: &[(&str, T)], value: &str) -> Option<T> {
@@ -101,22 +155,31 @@ fn number(word: &str, base: usize, max: u64) -> Option<u64> {
 pub fn args() -> impl Strategy<Value = Args> {
     let policy = || prop::sample::select(POLICIES.map(|(_, p)| p).to_vec());
     let switch = || prop::sample::select(SWITCHES.map(|(_, s)| s).to_vec());
-    (any::<u64>(), policy(), switch(), switch(), 0..0xffff_u16).prop_map(
-        |(offset, policy, waits, recheck, app_tag)| Args {
-            offset,
-            policy,
-            waits,
-            recheck,
-            app_tag,
-        },
+    (
+        (any::<u64>(), policy(), any::<Option<bool>>()),
+        (switch(), switch(), 0..0xffff_u16, any::<bool>()),
     )
+        .prop_map(
+            |((offset, policy, verify), (waits, recheck, app_tag, passthrough))| Args {
+                offset,
+                policy,
+                verify,
+                waits,
+                recheck,
+                app_tag,
+                passthrough,
+            },
+        )
+}
+
+/// One of `key:name` for each name of a table.
+fn option<T>(key: &'static str, table: &[(&'static str, T)]) -> impl Strategy<Value = String> {
+    let words: Vec<String> = table.iter().map(|(n, _)| format!("{key}:{n}")).collect();
+    prop::sample::select(words)
 }
 
 /// A valid line, as words.
 pub fn valid_line() -> impl Strategy<Value = Vec<String>> {
-    let policy = prop::sample::select(vec!["policy:optimistic", "policy:copy", "policy:wait"]);
-    let waits = prop::sample::select(vec!["waits:auto", "waits:on", "waits:off"]);
-    let recheck = prop::sample::select(vec!["recheck:auto", "recheck:on", "recheck:off"]);
     let app_tag = (0..0xffff_u16, 0..4_usize).prop_map(|(tag, form)| match form {
         0 => format!("app_tag:{tag}"),
         1 => format!("app_tag:{tag:#x}"),
@@ -124,14 +187,15 @@ pub fn valid_line() -> impl Strategy<Value = Vec<String>> {
         _ => format!("app_tag:{tag:07}"),
     });
     let options = (
-        policy.prop_map(String::from),
-        waits.prop_map(String::from),
-        recheck.prop_map(String::from),
+        option("policy", &POLICIES),
+        option("verify", &BOOLS),
+        option("waits", &SWITCHES),
+        option("recheck", &SWITCHES),
         app_tag,
     )
-        .prop_map(|(a, b, c, d)| vec![a, b, c, d]);
+        .prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e, String::from("passthrough")]);
     let options = options
-        .prop_flat_map(|all| prop::sample::subsequence(all, 0..=4))
+        .prop_flat_map(|all| prop::sample::subsequence(all, 0..=6))
         .prop_shuffle();
     (any::<u64>(), options, any::<bool>()).prop_map(|(offset, options, count)| {
         let mut words = vec![String::from("/dev/sda"), offset.to_string()];
@@ -141,6 +205,17 @@ pub fn valid_line() -> impl Strategy<Value = Vec<String>> {
         words.extend(options);
         words
     })
+}
+
+/// A valid message, as words.
+pub fn valid_message() -> impl Strategy<Value = Vec<String>> {
+    prop_oneof![
+        3 => option("policy", &POLICIES),
+        2 => option("verify", &BOOLS),
+        2 => option("recheck", &SWITCHES),
+        1 => Just(String::from("reset")),
+    ]
+    .prop_map(|message| message.split(':').map(String::from).collect())
 }
 
 /// A way to change a line.
@@ -182,7 +257,9 @@ fn word() -> impl Strategy<Value = String> {
         "policy:",
         "policy",
         "policy:auto",
+        "policy:automatic",
         "policy:detect",
+        "policy:optimist",
         "policy:Copy",
         "policy:copy",
         "policy:copy:copy",
@@ -206,8 +283,23 @@ fn word() -> impl Strategy<Value = String> {
         "app_tag:-1",
         "app_tag:0x0x1",
         "app_tag:ff",
+        "verify:",
         "verify:on",
+        "verify:auto",
         "passthrough",
+        "passthrough:",
+        "passthrough:on",
+        "Passthrough",
+        "policy",
+        "verify",
+        "waits",
+        "recheck",
+        "reset",
+        "auto",
+        "on",
+        "off",
+        "detect",
+        "ON",
         ":",
         "::",
         "18446744073709551615",

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be done with an I/O that has ended below.
+
+use super::{Completing, Ended, Io, PerIo, Working};
+use crate::{
+    bindings,
+    block::{
+        dm::{instance::Instance, Target},
+        Bio,
+        Status, //
+    },
+};
+use core::{marker::PhantomData, ptr::NonNull};
+use kernel::{prelude::*, time::Instant};
+
+impl<'a, T: Target> Io<'a, T, Completing> {
+    /// Takes over a clone that has ended below; `None` where it is all done and only device mapper
+    /// has not heard of it.
+    ///
+    /// # Safety
+    ///
+    /// `bio` must be a clone of `instance`'s, in its end_io function, and nobody else may use it.
+    pub(in crate::block::dm) unsafe fn new(
+        bio: *mut bindings::bio,
+        instance: &'a Instance<T>,
+    ) -> Option<Self> {
+        // SAFETY: The caller vouches for the bio, which was mapped before.
+        let per = unsafe { NonNull::new_unchecked(PerIo::<T>::of(bio)) };
+        // SAFETY: As above.
+        if unsafe { per.as_ref() }.finished {
+            return None;
+        }
+        // INVARIANT: It was mapped, so it is initialised; the data has not changed since.
+        Some(Self {
+            // SAFETY: The caller vouches for the bio.
+            bio: unsafe { Bio::from_raw(bio) },
+            per,
+            instance,
+            _phase: PhantomData,
+        })
+    }
+
+    /// Ends the I/O with `status`.
+    pub fn done(mut self, status: Status) -> Ended {
+        self.finish();
+        Ended(Some(status))
+    }
+
+    /// Leaves the I/O to [`Target::work`].
+    pub fn defer(mut self) -> Ended {
+        self.per_mut().deferred = Some(Instant::now());
+        Ended(None)
+    }
+
+    /// Queues the I/O whose bio this is, after the target deferred it.
+    ///
+    /// # Safety
+    ///
+    /// `bio` must be a clone of `instance`'s whose end_io function returns `DM_ENDIO_INCOMPLETE`
+    /// next, and touches it no more.
+    pub(in crate::block::dm) unsafe fn queue(bio: *mut bindings::bio, instance: &Instance<T>) {
+        // SAFETY: The caller vouches for the bio.
+        let per = unsafe { PerIo::<T>::of(bio) };
+        // SAFETY: The area is initialised and ours until the work function runs.
+        unsafe {
+            let work = (*per).work.get();
+            bindings::init_work_with_key(
+                work,
+                Some(Io::<'_, T, Working>::work_callback),
+                false,
+                c"stable_pages_io".as_char_ptr(),
+                kernel::static_lock_class!().as_ptr(),
+            );
+            instance.queue.queue(work);
+        }
+    }
+}

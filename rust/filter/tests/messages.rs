@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Messages: what is taken, and what the kernel log says of the others.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use filter::message::{
+    Message,
+    Refusal, //
+};
+use proptest::prelude::*;
+
+fn parse(words: &[impl AsRef<str>]) -> Result<Message, Refusal> {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    Message::parse(&words)
+}
+
+/// A message, what it is refused for, and what is said then.
+const REFUSED: &[(&[&str], Refusal, &str)] = &[
+    (
+        &[],
+        Refusal::Unknown,
+        "not one of policy, verify, recheck, reset",
+    ),
+    (
+        &[""],
+        Refusal::Unknown,
+        "not one of policy, verify, recheck, reset",
+    ),
+    (
+        &["Policy", "copy"],
+        Refusal::Unknown,
+        "not one of policy, verify, recheck, reset",
+    ),
+    (
+        &["policy:copy"],
+        Refusal::Unknown,
+        "not one of policy, verify, recheck, reset",
+    ),
+    (
+        &["app_tag", "1"],
+        Refusal::Unknown,
+        "not one of policy, verify, recheck, reset",
+    ),
+    (
+        &["passthrough"],
+        Refusal::Unknown,
+        "not one of policy, verify, recheck, reset",
+    ),
+    (
+        &["waits", "on"],
+        Refusal::Waits,
+        "waits: cannot be changed live, only by a table",
+    ),
+    (&["policy"], Refusal::Missing, "a value is missing"),
+    (&["verify"], Refusal::Missing, "a value is missing"),
+    (&["recheck"], Refusal::Missing, "a value is missing"),
+    (
+        &["policy", "copy", "copy"],
+        Refusal::Extra,
+        "more words than it takes",
+    ),
+    (
+        &["policy", "fast", ""],
+        Refusal::Extra,
+        "more words than it takes",
+    ),
+    (
+        &["reset", "all"],
+        Refusal::Extra,
+        "more words than it takes",
+    ),
+    (
+        &["policy", "fast"],
+        Refusal::Policy,
+        "policy: not one of auto, optimistic, copy, wait, detect",
+    ),
+    (
+        &["policy", ""],
+        Refusal::Policy,
+        "policy: not one of auto, optimistic, copy, wait, detect",
+    ),
+    (
+        &["verify", "auto"],
+        Refusal::Verify,
+        "verify: not one of on, off",
+    ),
+    (
+        &["recheck", "1"],
+        Refusal::Recheck,
+        "recheck: not one of auto, on, off",
+    ),
+];
+
+#[test]
+fn each_message_is_refused_for_what_is_wrong_with_it() {
+    for (words, refusal, text) in REFUSED {
+        assert_eq!(Message::parse(words), Err(*refusal), "{words:?}");
+        assert_eq!(refusal.text(), *text, "{words:?}");
+    }
+}
+
+/// The number of a refusal. A new one does not compile here, and then lacks a message above.
+fn number(refusal: Refusal) -> usize {
+    match refusal {
+        Refusal::VerifyWithoutProfile => 0,
+        Refusal::Unknown => 1,
+        Refusal::Missing => 2,
+        Refusal::Extra => 3,
+        Refusal::Policy => 4,
+        Refusal::Verify => 5,
+        Refusal::Recheck => 6,
+        Refusal::Waits => 7,
+    }
+}
+
+#[test]
+fn there_is_a_message_for_every_refusal_and_a_text_of_its_own() {
+    let numbers: BTreeSet<usize> = REFUSED.iter().map(|(_, r, _)| number(*r)).collect();
+    assert_eq!(numbers, (1..8).collect());
+    let texts: BTreeSet<&str> = REFUSED.iter().map(|(_, _, text)| *text).collect();
+    assert_eq!(texts.len(), numbers.len());
+    assert!(!texts.contains(Refusal::VerifyWithoutProfile.text()));
+}
+
+#[test]
+fn only_a_device_with_a_profile_can_be_verified() {
+    let on = Message::Verify(true);
+    assert_eq!(on.over(true), Ok(on));
+    assert_eq!(on.over(false), Err(Refusal::VerifyWithoutProfile));
+    assert_eq!(
+        Refusal::VerifyWithoutProfile.text(),
+        "verify: the device has no integrity profile"
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_valid_message_is_taken(words in support::valid_message(), profile: bool) {
+        let message = parse(&words);
+        prop_assert!(message.is_ok());
+        let borrowed: Vec<&str> = words.iter().map(String::as_str).collect();
+        prop_assert_eq!(message, support::message_oracle(&borrowed));
+        let message = message.unwrap();
+        if profile || message != Message::Verify(true) {
+            prop_assert_eq!(message.over(profile), Ok(message));
+        }
+    }
+
+    /// A value says the same in a message as in a table line.
+    #[test]
+    fn a_message_says_what_an_argument_says(words in support::valid_message()) {
+        let Ok([key, value]) = <[String; 2]>::try_from(words.clone()) else {
+            return Ok(());
+        };
+        let line = ["8:0", "0", "1", &format!("{key}:{value}")].map(String::from);
+        let borrowed: Vec<&str> = line.iter().map(String::as_str).collect();
+        let args = filter::args::Line::parse(&borrowed).unwrap().args();
+        match parse(&words).unwrap() {
+            Message::Policy(policy) => prop_assert_eq!(args.policy, policy),
+            Message::Verify(verify) => prop_assert_eq!(args.verify, Some(verify)),
+            Message::Recheck(recheck) => prop_assert_eq!(args.recheck, recheck),
+            Message::Reset => prop_assert!(false),
+        }
+    }
+
+    #[test]
+    fn a_changed_message_is_what_the_grammar_says(
+        mut words in support::valid_message(),
+        changes in prop::collection::vec(support::change(), 1..3),
+    ) {
+        for change in &changes {
+            support::apply(change, &mut words);
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        prop_assert_eq!(parse(&words), support::message_oracle(&words));
+    }
+
+    /// Whatever arrives, there is an answer, and a text for a refusal.
+    #[test]
+    fn any_words_get_an_answer(words in prop::collection::vec(any::<String>(), 0..5)) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let result = parse(&words);
+        prop_assert_eq!(result, support::message_oracle(&words));
+        if let Err(refusal) = result {
+            prop_assert!(!refusal.text().is_empty());
+        }
+    }
+}

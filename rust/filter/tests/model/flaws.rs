@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ways to settle a write wrongly, each with one flaw, to see that the model catches it.
+
+use crate::write::{Misfit, Model};
+use filter::settle::{Duty, Event, Outcome, Promise, Write, RETRIES};
+
+/// What is wrong with [`flawed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Nothing is.
+    None,
+    /// What succeeded is not looked at.
+    TrustsSuccess,
+    /// What succeeded when it was sent down again is not looked at.
+    TrustsTheRetry,
+    /// What is rejected is copied without asking who is to blame.
+    CopiesUnasked,
+    /// What was rejected too often is blamed although it did not change.
+    BlamesTheInnocent,
+    /// What is innocent is sent down again as long as it is rejected.
+    RetriesForEver,
+    /// The number of retries is off by one.
+    RetriesOnceMore,
+    /// What was rejected too often is not copied.
+    GivesUp,
+    /// The error of the copy does not go up.
+    SwallowsTheError,
+    /// What is to be refused ends as the device ended it.
+    RefusesNothing,
+    /// What is to be reported is repaired.
+    RepairsReports,
+    /// A repair is counted before it has succeeded.
+    CountsTooEarly,
+    /// What is not to be repaired is not counted as unrepaired.
+    ForgetsUnrepaired,
+}
+
+/// Settles a write as `settle()` does, but for the flaw.
+pub fn flawed(
+    flaw: Flaw,
+    model: &mut Model<'_>,
+    promise: Promise,
+    outcome: Outcome,
+) -> Result<Outcome, Misfit> {
+    let trusted = flaw == Flaw::TrustsSuccess && outcome == Outcome::Ok;
+    if trusted || !promise.needs_look(outcome) {
+        return Ok(outcome);
+    }
+    if outcome == Outcome::Ok {
+        model.note(Event::Rechecked);
+    }
+    if promise.duty == Duty::Repair || flaw == Flaw::RepairsReports {
+        return repair(flaw, model, promise, outcome);
+    }
+    let changed = model.changed()?;
+    if changed {
+        model.note(Event::Unstable);
+        if flaw != Flaw::ForgetsUnrepaired {
+            model.note(Event::Unrepaired);
+        }
+    }
+    Ok(match promise.duty {
+        Duty::Refuse if changed && flaw != Flaw::RefusesNothing => Outcome::Protection,
+        _ => outcome,
+    })
+}
+
+fn repair(
+    flaw: Flaw,
+    model: &mut Model<'_>,
+    promise: Promise,
+    mut outcome: Outcome,
+) -> Result<Outcome, Misfit> {
+    let mut left = match flaw {
+        Flaw::RetriesForEver => u32::MAX,
+        Flaw::RetriesOnceMore => RETRIES + 1,
+        _ => RETRIES,
+    };
+    loop {
+        let unasked = flaw == Flaw::CopiesUnasked && outcome == Outcome::Protection;
+        if unasked || model.changed()? {
+            model.note(Event::Unstable);
+            return copy(flaw, model);
+        }
+        if outcome == Outcome::Ok {
+            return Ok(outcome);
+        }
+        if left == 0 {
+            break;
+        }
+        left -= 1;
+        model.note(Event::Retried);
+        outcome = model.again()?;
+        let trusted = flaw == Flaw::TrustsTheRetry && outcome == Outcome::Ok;
+        if trusted || !promise.needs_look(outcome) {
+            return Ok(outcome);
+        }
+    }
+    match flaw {
+        Flaw::GivesUp => return Ok(outcome),
+        Flaw::BlamesTheInnocent => model.note(Event::Unstable),
+        _ => model.note(Event::Blameless),
+    }
+    copy(flaw, model)
+}
+
+fn copy(flaw: Flaw, model: &mut Model<'_>) -> Result<Outcome, Misfit> {
+    if flaw == Flaw::CountsTooEarly {
+        model.note(Event::Repaired);
+        return model.copy();
+    }
+    let outcome = model.copy();
+    model.note(match outcome {
+        Ok(Outcome::Ok) => Event::Repaired,
+        _ => Event::Unrepaired,
+    });
+    match flaw {
+        Flaw::SwallowsTheError => Ok(Outcome::Ok),
+        _ => outcome,
+    }
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What has to hold for a write, whatever happens to it.
+
+use crate::{
+    choices::for_each,
+    flaws::{flawed, Flaw},
+    write::{Device, Misfit, Model, Mutator, Setup, Step}, //
+};
+use filter::{
+    args::{Policy, Switch},
+    settle::{settle, way, Duty, Event, Facts, Outcome, Promise, Way, RETRIES}, //
+};
+use std::collections::HashSet;
+
+/// What a write can do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wrong {
+    /// It succeeded, but the medium does not hold its data with tuples that match.
+    Torn,
+    /// It did not end as it should have.
+    Ending,
+    /// It was sent down, or looked at, too often.
+    TooOften,
+    /// The counters do not add up.
+    Counters,
+    /// Its data had not changed, and it was blamed.
+    Blamed,
+    /// A crash would have left something behind that no longer reads.
+    CrashWindow,
+}
+
+const DEVICES: [Device; 3] = [Device::Blind, Device::Checks, Device::ChecksEarly];
+const MUTATORS: [Mutator; 3] = [Mutator::Nobody, Mutator::Onward, Mutator::AndBack];
+const BOTH: [bool; 2] = [false, true];
+
+/// The intervals of a write, how often they change at most, and whether there are faults and
+/// misfits.
+type Size = (usize, u32, bool, bool);
+
+/// One interval that changes whenever it is read; and others that do so less often.
+const ALL_SIZES: &[Size] = &[
+    (1, u32::MAX, true, false),
+    (1, 2, true, true),
+    (2, 3, false, false),
+    (2, 1, true, false),
+    (3, 2, false, false),
+];
+
+/// What is enough to show a flaw.
+const FLAW_SIZES: &[Size] = &[(1, 1, true, false)];
+
+fn for_each_setup(sizes: &[Size], mut f: impl FnMut(Setup)) {
+    for device in DEVICES {
+        for mutator in MUTATORS {
+            for &(intervals, changes, faults, misfits) in sizes {
+                f(Setup {
+                    device,
+                    mutator,
+                    intervals,
+                    changes,
+                    faults,
+                    misfits,
+                });
+            }
+        }
+    }
+}
+
+fn for_each_promise(mut f: impl FnMut(Promise)) {
+    for duty in [Duty::Repair, Duty::Refuse, Duty::Report] {
+        for recheck in BOTH {
+            f(Promise { duty, recheck });
+        }
+    }
+}
+
+/// Whether success has to mean that the medium is right.
+///
+/// A recheck cannot see a change that has been changed back; only a device can that checks what it
+/// stores. A write that nobody repairs or refuses is right only if the device says so.
+fn vouched_for(setup: &Setup, promise: Promise) -> bool {
+    match setup.device {
+        Device::Checks => true,
+        _ if setup.mutator == Mutator::Nobody => true,
+        _ => promise.recheck && promise.duty != Duty::Report && setup.mutator == Mutator::Onward,
+    }
+}
+
+/// Everything that is wrong with a write in place that was settled.
+fn judge(
+    model: &Model<'_>,
+    vouched_for: bool,
+    promise: Promise,
+    first: Outcome,
+    result: Result<Outcome, Misfit>,
+) -> Vec<Wrong> {
+    let mut wrongs = Vec::new();
+    let mut ensure = |holds: bool, wrong| {
+        if !holds {
+            wrongs.push(wrong);
+        }
+    };
+    let count = |event| model.counted(event);
+    let in_place = model.count(|step| matches!(step, Step::InPlace(_)));
+    let copies = model.count(|step| matches!(step, Step::Copy(_)));
+    let looks = model.count(|step| matches!(step, Step::Look { .. }));
+    let found = model.count(|step| *step == Step::Look { changed: true });
+    let stuck = model.count(|step| *step == Step::Misfit);
+
+    if result == Ok(Outcome::Ok) && (vouched_for || copies > 0) {
+        ensure(model.is_stored(), Wrong::Torn);
+    }
+
+    ensure(in_place <= 1 + RETRIES, Wrong::TooOften);
+    ensure(copies <= 1 && looks <= 1 + RETRIES, Wrong::TooOften);
+    let repairs = promise.duty == Duty::Repair;
+    ensure(repairs || in_place + copies == 1, Wrong::TooOften);
+
+    // A write goes up as its last submission ended, unless it is refused.
+    let last = model.steps.iter().rev().find_map(|step| match step {
+        Step::InPlace(outcome) | Step::Copy(outcome) => Some(*outcome),
+        _ => None,
+    });
+    let ending = match promise.duty {
+        Duty::Refuse if found > 0 => Some(Outcome::Protection),
+        _ => last,
+    };
+    ensure(result.ok() == ending || stuck > 0, Wrong::Ending);
+    // One that is to be repaired is not rejected before its copy is.
+    let rejected = result == Ok(Outcome::Protection);
+    ensure(!repairs || !rejected || copies > 0, Wrong::Ending);
+    // What is to be looked at is looked at, and nothing else.
+    let looked = promise.needs_look(first);
+    ensure((looks > 0) == looked || stuck > 0, Wrong::Ending);
+
+    let changed = count(Event::Unstable) + count(Event::Blameless);
+    let settled = count(Event::Repaired) + count(Event::Unrepaired);
+    ensure(changed == settled && changed <= 1, Wrong::Counters);
+    let copied = model.count(|step| *step == Step::Copy(Outcome::Ok));
+    ensure(count(Event::Repaired) == copied, Wrong::Counters);
+    let (again, retried) = (in_place - 1, count(Event::Retried));
+    ensure(
+        again <= retried && retried <= again + stuck,
+        Wrong::Counters,
+    );
+    let rechecked = first == Outcome::Ok && promise.recheck;
+    ensure(
+        count(Event::Rechecked) == u32::from(rechecked),
+        Wrong::Counters,
+    );
+
+    // To be blamed means to have been caught.
+    ensure(count(Event::Unstable) == found, Wrong::Blamed);
+    ensure(model.has_changed() || found == 0, Wrong::Blamed);
+    let rejections = model.count(|step| *step == Step::InPlace(Outcome::Protection));
+    let blameless = count(Event::Blameless);
+    ensure(blameless == 0 || rejections == 1 + RETRIES, Wrong::Blamed);
+    wrongs
+}
+
+/// Calls `f` with all behaviours of a write that goes down in place, and is settled as it should be
+/// or with a flaw, and with what is wrong with each. Returns how many there are.
+fn for_each_behaviour(
+    setup: Setup,
+    promise: Promise,
+    vouched_for: bool,
+    flaw: Option<Flaw>,
+    mut f: impl FnMut(&Model<'_>, &[Wrong]),
+) -> u64 {
+    for_each(|choices| {
+        let mut model = Model::new(choices, setup);
+        let first = model.begin_in_place();
+        let result = match flaw {
+            None => settle(&mut model, promise, first),
+            Some(flaw) => flawed(flaw, &mut model, promise, first),
+        };
+        let wrongs = judge(&model, vouched_for, promise, first, result);
+        f(&model, &wrongs);
+    })
+}
+
+#[test]
+fn every_write_ends_as_it_was_promised() {
+    let mut behaviours = 0;
+    let mut events = HashSet::new();
+    for_each_setup(ALL_SIZES, |setup| {
+        for_each_promise(|promise| {
+            let vouched_for = vouched_for(&setup, promise);
+            behaviours += for_each_behaviour(setup, promise, vouched_for, None, |model, wrongs| {
+                assert_eq!(wrongs, [], "{setup:?} {promise:?}: {:#?}", model.steps);
+                events.extend(model.steps.iter().filter_map(|step| match step {
+                    Step::Note(event) => Some(*event),
+                    _ => None,
+                }));
+            });
+        });
+    });
+    println!("{behaviours} behaviours");
+    assert!(behaviours > 100_000, "only {behaviours} behaviours");
+    assert_eq!(events.len(), 6, "only {events:?}");
+}
+
+/// Everything that is wrong with a flawed way to settle.
+fn all_wrongs(flaw: Flaw) -> HashSet<Wrong> {
+    let mut all = HashSet::new();
+    for_each_setup(FLAW_SIZES, |setup| {
+        for_each_promise(|promise| {
+            let vouched_for = vouched_for(&setup, promise);
+            for_each_behaviour(setup, promise, vouched_for, Some(flaw), |_, wrongs| {
+                all.extend(wrongs);
+            });
+        });
+    });
+    all
+}
+
+#[test]
+fn every_flaw_is_caught() {
+    for (flaw, wrong) in [
+        (Flaw::TrustsSuccess, Wrong::Torn),
+        (Flaw::TrustsTheRetry, Wrong::Torn),
+        (Flaw::CopiesUnasked, Wrong::Blamed),
+        (Flaw::BlamesTheInnocent, Wrong::Blamed),
+        (Flaw::RetriesForEver, Wrong::TooOften),
+        (Flaw::RetriesOnceMore, Wrong::TooOften),
+        (Flaw::GivesUp, Wrong::Ending),
+        (Flaw::SwallowsTheError, Wrong::Torn),
+        (Flaw::RefusesNothing, Wrong::Torn),
+        (Flaw::RepairsReports, Wrong::TooOften),
+        (Flaw::CountsTooEarly, Wrong::Counters),
+        (Flaw::ForgetsUnrepaired, Wrong::Counters),
+    ] {
+        let wrongs = all_wrongs(flaw);
+        println!("{flaw:?}: {wrongs:?}");
+        assert!(wrongs.contains(&wrong), "{flaw:?}: {wrongs:?}");
+    }
+    assert_eq!(all_wrongs(Flaw::None), HashSet::new());
+}
+
+/// What is known to be beyond a recheck, and written down as a limitation.
+#[test]
+fn a_recheck_does_not_see_what_was_changed_back() {
+    let torn = |device, mutator, recheck| {
+        let setup = Setup {
+            device,
+            mutator,
+            intervals: 1,
+            changes: 2,
+            faults: false,
+            misfits: false,
+        };
+        let promise = Promise {
+            duty: Duty::Repair,
+            recheck,
+        };
+        let mut torn = false;
+        for_each_behaviour(setup, promise, true, None, |_, wrongs| {
+            torn |= wrongs.contains(&Wrong::Torn);
+        });
+        torn
+    };
+    for device in [Device::Blind, Device::ChecksEarly] {
+        assert!(torn(device, Mutator::AndBack, true));
+        assert!(!torn(device, Mutator::Onward, true));
+        assert!(torn(device, Mutator::Onward, false));
+    }
+    assert!(!torn(Device::Checks, Mutator::AndBack, false));
+}
+
+#[test]
+fn in_a_merged_request_only_the_changed_are_blamed() {
+    let setup = |mutator| Setup {
+        device: Device::Checks,
+        mutator,
+        intervals: 1,
+        changes: 3,
+        faults: false,
+        misfits: false,
+    };
+    let promise = Promise {
+        duty: Duty::Repair,
+        recheck: false,
+    };
+    let mut innocent = 0;
+    let behaviours = for_each(|choices| {
+        let mut bios = [Mutator::Nobody, Mutator::AndBack, Mutator::Onward]
+            .map(|mutator| Model::new(choices, setup(mutator)));
+        let first = Model::begin_merged(&mut bios);
+        for bio in &mut bios {
+            let result = settle(bio, promise, first);
+            assert_eq!(judge(bio, true, promise, first, result), []);
+            assert_eq!(result, Ok(Outcome::Ok));
+            if first == Outcome::Protection && !bio.has_changed() {
+                innocent += 1;
+                assert_eq!(bio.counted(Event::Retried), 1);
+                assert_eq!(bio.count(|step| matches!(step, Step::Copy(_))), 0);
+            }
+        }
+    });
+    println!("{behaviours} behaviours, {innocent} times innocent");
+    assert!(innocent > 100, "only {innocent} of {behaviours}");
+}
+
+/// All that is wrong with a write whose way the policy decides. `exposed`: user space changes its
+/// data.
+fn decided(facts: Facts, device: Device, exposed: bool) -> HashSet<Wrong> {
+    let mut wrongs = HashSet::new();
+    let setup = Setup {
+        device,
+        mutator: match exposed {
+            true => Mutator::AndBack,
+            false => Mutator::Nobody,
+        },
+        intervals: 2,
+        changes: 3,
+        faults: true,
+        misfits: false,
+    };
+    for_each(|choices| {
+        let mut model = Model::new(choices, setup);
+        let result = match way(&facts, || exposed) {
+            Way::Copy => Ok(model.begin_copy()),
+            Way::InPlace(promise) => {
+                let first = model.begin_in_place();
+                settle(&mut model, promise, first)
+            }
+        };
+        if model.torn {
+            wrongs.insert(Wrong::CrashWindow);
+        }
+        if result == Ok(Outcome::Ok) && !model.is_stored() {
+            wrongs.insert(Wrong::Torn);
+        }
+        if facts.zoned && model.rewrote() {
+            wrongs.insert(Wrong::TooOften);
+        }
+    });
+    wrongs
+}
+
+/// The devices behind some facts.
+fn devices(facts: &Facts) -> &'static [Device] {
+    match facts.profile && facts.checks {
+        true => &[Device::Checks],
+        false => &DEVICES,
+    }
+}
+
+fn for_each_facts(policy: Policy, mut f: impl FnMut(Facts)) {
+    for recheck in [Switch::Auto, Switch::On, Switch::Off] {
+        for bits in 0..8 {
+            f(Facts {
+                policy,
+                recheck,
+                zoned: bits & 1 != 0,
+                profile: bits & 2 != 0,
+                checks: bits & 4 != 0,
+                payload: false,
+            });
+        }
+    }
+}
+
+#[test]
+fn auto_and_copy_open_no_crash_window() {
+    for policy in [Policy::Auto, Policy::Copy] {
+        for_each_facts(policy, |facts| {
+            for device in devices(&facts) {
+                for exposed in BOTH {
+                    let wrongs = decided(facts, *device, exposed);
+                    assert!(
+                        wrongs.is_empty(),
+                        "{facts:?} {device:?} {exposed}: {wrongs:?}"
+                    );
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn optimistic_opens_a_crash_window_where_nothing_checks() {
+    for_each_facts(Policy::Optimistic, |facts| {
+        let checks = facts.profile && facts.checks;
+        let device = [Device::Blind, Device::Checks][usize::from(checks)];
+        let opened = decided(facts, device, true).contains(&Wrong::CrashWindow);
+        assert_eq!(opened, !checks && !facts.zoned, "{facts:?}");
+    });
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The way a write goes down, against the table of the documentation written out by hand.
+
+use filter::{
+    args::{Policy, Switch},
+    settle::{way, Duty, Facts, Outcome, Promise, Way}, //
+};
+use std::cell::Cell;
+
+/// The decision table. `*` stands for every value.
+///
+/// The device `checks` the guard itself, has a profile but is `blind` to the guard, or has `none`.
+/// `exposed`: user space can change one of the pages. The metadata is our `own` or came from
+/// `above`.
+const TABLE: &str = "
+policy      zoned  device  metadata  exposed  recheck:auto    recheck:on      recheck:off
+*           yes    *       *         *        copy            copy            copy
+copy        no     *       *         *        copy            copy            copy
+
+auto        no     checks  own       *        repair          repair+recheck  repair
+auto        no     blind   own       no       repair+recheck  repair+recheck  repair
+auto        no     none    own       no       repair+recheck  repair+recheck  repair
+auto        no     blind   *         yes      copy            copy            copy
+auto        no     none    *         yes      copy            copy            copy
+auto        no     checks  above     *        refuse          refuse+recheck  refuse
+auto        no     blind   above     no       refuse+recheck  refuse+recheck  refuse
+auto        no     none    above     no       refuse+recheck  refuse+recheck  refuse
+
+optimistic  no     checks  own       *        repair          repair+recheck  repair
+optimistic  no     blind   own       *        repair+recheck  repair+recheck  repair
+optimistic  no     none    own       *        repair+recheck  repair+recheck  repair
+optimistic  no     checks  above     *        refuse          refuse+recheck  refuse
+optimistic  no     blind   above     *        refuse+recheck  refuse+recheck  refuse
+optimistic  no     none    above     *        refuse+recheck  refuse+recheck  refuse
+
+wait        no     checks  *         *        refuse          refuse+recheck  refuse
+wait        no     blind   *         *        refuse+recheck  refuse+recheck  refuse
+wait        no     none    *         *        refuse+recheck  refuse+recheck  refuse
+
+detect      no     *       own       *        report+recheck  report+recheck  report+recheck
+detect      no     *       above     *        refuse+recheck  refuse+recheck  refuse+recheck
+";
+
+/// Looks a case up; exactly one row must be about it.
+fn look_up(case: [&str; 5], recheck: usize) -> Way {
+    let fits = |row: &[&str]| {
+        row.iter()
+            .zip(case)
+            .all(|(cell, v)| ["*", v].contains(cell))
+    };
+    let rows: Vec<Vec<&str>> = TABLE
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .filter(|row: &Vec<&str>| !row.is_empty() && fits(&row[..5]))
+        .collect();
+    assert_eq!(rows.len(), 1, "rows about {case:?}: {rows:?}");
+    let cell = rows[0][5 + recheck];
+    let (duty, recheck) = match cell.split_once('+') {
+        Some((duty, "recheck")) => (duty, true),
+        None => (cell, false),
+        _ => panic!("{cell}"),
+    };
+    let duty = match duty {
+        "copy" => return Way::Copy,
+        "repair" => Duty::Repair,
+        "refuse" => Duty::Refuse,
+        "report" => Duty::Report,
+        _ => panic!("{duty}"),
+    };
+    Way::InPlace(Promise { duty, recheck })
+}
+
+const POLICIES: [Policy; 5] = [
+    Policy::Auto,
+    Policy::Optimistic,
+    Policy::Copy,
+    Policy::Wait,
+    Policy::Detect,
+];
+const SWITCHES: [Switch; 3] = [Switch::Auto, Switch::On, Switch::Off];
+const BOTH: [bool; 2] = [false, true];
+
+/// Calls `f` with all facts that there are.
+fn for_each_facts(mut f: impl FnMut(Facts)) {
+    for policy in POLICIES {
+        for recheck in SWITCHES {
+            for bits in 0..16 {
+                f(Facts {
+                    policy,
+                    recheck,
+                    zoned: bits & 1 != 0,
+                    profile: bits & 2 != 0,
+                    checks: bits & 4 != 0,
+                    payload: bits & 8 != 0,
+                });
+            }
+        }
+    }
+}
+
+fn word(value: bool, yes: &'static str, no: &'static str) -> &'static str {
+    match value {
+        true => yes,
+        false => no,
+    }
+}
+
+#[test]
+fn the_decision_table_is_what_is_decided() {
+    let mut cases = 0;
+    for_each_facts(|facts| {
+        for exposed in BOTH {
+            let device = match (facts.profile, facts.checks) {
+                (false, _) => "none",
+                (true, false) => "blind",
+                (true, true) => "checks",
+            };
+            let policy = facts.policy.to_string();
+            let case = [
+                &policy,
+                word(facts.zoned, "yes", "no"),
+                device,
+                word(facts.payload, "above", "own"),
+                word(exposed, "yes", "no"),
+            ];
+            let recheck = SWITCHES.iter().position(|s| *s == facts.recheck).unwrap();
+            let expected = look_up(case, recheck);
+            assert_eq!(way(&facts, || exposed), expected, "{facts:?} {exposed}");
+            cases += 1;
+        }
+    });
+    assert_eq!(cases, 5 * 3 * 16 * 2);
+}
+
+#[test]
+fn pages_are_looked_at_only_where_that_decides() {
+    for_each_facts(|facts| {
+        let looks = Cell::new(0);
+        way(&facts, || {
+            looks.set(looks.get() + 1);
+            true
+        });
+        let matters = way(&facts, || false) != way(&facts, || true);
+        assert_eq!(looks.get(), u32::from(matters), "{facts:?}");
+    });
+}
+
+#[test]
+fn a_zoned_device_gets_copies_only() {
+    for_each_facts(|facts| {
+        if facts.zoned {
+            assert_eq!(way(&facts, || unreachable!()), Way::Copy, "{facts:?}");
+        }
+    });
+}
+
+#[test]
+fn what_is_looked_at_when_it_comes_back() {
+    for duty in [Duty::Repair, Duty::Refuse, Duty::Report] {
+        for recheck in BOTH {
+            let promise = Promise { duty, recheck };
+            assert_eq!(promise.needs_look(Outcome::Ok), recheck);
+            assert!(promise.needs_look(Outcome::Protection));
+            assert!(!promise.needs_look(Outcome::Other));
+        }
+    }
+}

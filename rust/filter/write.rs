@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writes: on their way down, and those that come back suspect.
+
+use super::{
+    counters::Counter,
+    outcome,
+    settle::{self, Event, Outcome, Promise, Way},
+    status,
+    StablePi, //
+    State,
+};
+use crate::{
+    block::{
+        dm::{Change, Io, Mapped, Mapping, Working},
+        trace,
+        Destination,
+        Payload,
+        Status,
+        Submitter, //
+    },
+    mm,
+};
+
+/// A write whose data went down where it is.
+#[derive(Clone, Copy)]
+pub struct Written {
+    /// Where it went, in sectors of 512 bytes of the device below.
+    sector: u64,
+    /// The tuples that came from above; without, they are ours.
+    payload: Option<Payload>,
+    promise: Promise,
+    submitter: Submitter,
+}
+
+impl Written {
+    /// Whether a worker is to look at it, since it ended with `outcome`.
+    pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
+        self.promise.needs_look(outcome)
+    }
+}
+
+/// Sends a write with data to its destination.
+pub(super) fn map(filter: &StablePi, io: Io<'_, StablePi, Mapping>, to: Destination<'_>) -> Mapped {
+    // Over a device without a profile there is nothing that a payload could be compared with.
+    let payload = io.bio().payload().filter(|_| filter.profile.stored);
+    let mut owner = None;
+    let way = settle::way(&filter.facts(payload.is_some()), || {
+        owner
+            .insert(io.owner(0, io.data_bytes()))
+            .class()
+            .is_exposed()
+    });
+    match (way, payload) {
+        (Way::InPlace(promise), _) => in_place(filter, io, &to, payload, promise),
+        (Way::Copy, None) => {
+            let owner = owner.unwrap_or_else(|| io.owner(0, io.data_bytes()));
+            copy(filter, io, &to, owner.class())
+        }
+        (Way::Copy, Some(payload)) => copy_with_payload(filter, io, &to, &payload),
+    }
+}
+
+fn in_place(
+    filter: &StablePi,
+    mut io: Io<'_, StablePi, Mapping>,
+    to: &Destination<'_>,
+    payload: Option<Payload>,
+    promise: Promise,
+) -> Mapped {
+    let ready = match &payload {
+        None => io.generate(to),
+        Some(payload) => io.verify_payload(to, payload).and_then(|matches| {
+            if matches {
+                Ok(())
+            } else {
+                Err(Status::PROTECTION)
+            }
+        }),
+    };
+    if let Err(status) = ready {
+        return io.end(status);
+    }
+    filter.count_write(
+        match payload {
+            None => Counter::InPlace,
+            Some(_) => Counter::Forwarded,
+        },
+        io.data_bytes(),
+    );
+    *io.state() = State::Written(Written {
+        sector: to.sector,
+        payload,
+        promise,
+        submitter: Submitter::current(),
+    });
+    io.remap(to.device, to.sector)
+}
+
+fn copy(
+    filter: &StablePi,
+    mut io: Io<'_, StablePi, Mapping>,
+    to: &Destination<'_>,
+    class: mm::Class,
+) -> Mapped {
+    let copy = match io.copy_and_generate(to) {
+        Ok(copy) => copy,
+        Err(status) => return io.end(status),
+    };
+    filter.count_write(Counter::Copied, copy.bytes());
+    filter.counters.add(Counter::copied(class), 1);
+    trace::copy(&filter.extent(to, copy.bytes()), class, false);
+    io.submit_copy(copy)
+}
+
+fn copy_with_payload(
+    filter: &StablePi,
+    mut io: Io<'_, StablePi, Mapping>,
+    to: &Destination<'_>,
+    payload: &Payload,
+) -> Mapped {
+    match io.copy_with_payload(to, payload) {
+        Ok(Some(copy)) => {
+            filter.count_write(Counter::Forwarded, copy.bytes());
+            io.submit_copy(copy)
+        }
+        Ok(None) => io.end(Status::PROTECTION),
+        Err(status) => io.end(status),
+    }
+}
+
+impl StablePi {
+    /// Counts a write of `bytes` bytes that goes down in the way that `how` says.
+    fn count_write(&self, how: Counter, bytes: u32) {
+        self.counters.add(Counter::Writes, 1);
+        self.counters.add(how, 1);
+        let exp = self.profile.format.interval_exp();
+        self.counters
+            .add(Counter::Intervals, u64::from(bytes >> exp));
+    }
+}
+
+/// Settles how a suspect write ends that the device ended with `first`. May sleep.
+pub(super) fn settle(
+    filter: &StablePi,
+    io: &mut Io<'_, StablePi, Working>,
+    written: Written,
+    first: Status,
+) -> Status {
+    let mut suspect = Suspect {
+        to: filter.destination(written.sector),
+        filter,
+        io,
+        written,
+        last: first,
+        class: mm::Class::Kernel,
+    };
+    let settled = settle::settle(&mut suspect, written.promise, outcome(first));
+    settled.map_or_else(|failed| failed, |outcome| status(outcome, suspect.last))
+}
+
+/// A suspect write in a worker's hands.
+struct Suspect<'f, 'w, 'a> {
+    filter: &'f StablePi,
+    io: &'w mut Io<'a, StablePi, Working>,
+    to: Destination<'f>,
+    written: Written,
+    /// How the device has ended it last.
+    last: Status,
+    /// The class of the page that changed.
+    class: mm::Class,
+}
+
+impl Suspect<'_, '_, '_> {
+    fn answered(&mut self, status: Status) -> Outcome {
+        self.last = status;
+        outcome(status)
+    }
+
+    fn report(&self, change: &Change) {
+        let extent = self.filter.extent(&self.to, self.io.data_bytes());
+        trace::unstable_write(&extent, &self.to, change, &self.written.submitter);
+        self.filter
+            .owners
+            .report_change(self.filter, &extent, change, &self.written.submitter);
+    }
+
+    fn copy_piece(&mut self, done: u32) -> Result<(Outcome, u32), Status> {
+        let to = self.to.advance(done);
+        let (status, bytes) = self.io.write_copy(&to, done)?;
+        trace::copy(&self.filter.extent(&to, bytes), self.class, true);
+        Ok((self.answered(status), bytes))
+    }
+}
+
+impl settle::Write for Suspect<'_, '_, '_> {
+    type Error = Status;
+
+    fn changed(&mut self) -> Result<bool, Status> {
+        let change = self.io.change(&self.to, self.written.payload.as_ref())?;
+        if let Some(change) = &change {
+            self.class = change.owner.class();
+            self.report(change);
+        }
+        Ok(change.is_some())
+    }
+
+    fn again(&mut self) -> Result<Outcome, Status> {
+        let status = self.io.write_again(&self.to)?;
+        Ok(self.answered(status))
+    }
+
+    fn copy(&mut self) -> Result<Outcome, Status> {
+        settle::in_pieces(self.io.data_bytes(), |done| self.copy_piece(done))
+    }
+
+    fn note(&mut self, event: Event) {
+        self.filter.counters.count(event);
+    }
+}
