@@ -59,6 +59,12 @@ impl Bio {
         self.opf() & bindings::SP_REQ_ATOMIC != 0
     }
 
+    /// Whether the device that the bio is for is zoned.
+    pub(super) fn is_zoned(&self) -> bool {
+        // SAFETY: By the type invariant the bio is valid, so it has a device.
+        unsafe { bindings::sp_bdev_is_zoned((*self.as_raw()).bi_bdev) }
+    }
+
     /// Whether this is a write, also when it has ended.
     pub(super) fn is_write(&self) -> bool {
         self.op() == bindings::req_op_REQ_OP_WRITE

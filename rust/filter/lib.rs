@@ -14,5 +14,8 @@ pub mod args;
 #[path = "message.rs"]
 pub mod message;
 
+#[path = "policy/mod.rs"]
+pub mod policy;
+
 #[path = "settle.rs"]
 pub mod settle;

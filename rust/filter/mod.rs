@@ -5,8 +5,8 @@
 //!
 //! An I/O comes in through [`StablePi::map`], and is [`write`]'s or [`read`]'s if it has data;
 //! everything else is sent on as it is. What is to be looked at when it comes back has a [`State`]
-//! that says so, and goes to a worker then. What is decided about it is in [`settle`], which knows
-//! nothing of the kernel and is tested without one.
+//! that says so, and goes to a worker then. What is decided about it is in [`policy`] and [`settle`],
+//! which know nothing of the kernel and are tested without one.
 
 #![deny(unsafe_code)]
 
@@ -14,6 +14,7 @@ pub mod args;
 mod counters;
 pub mod message;
 mod owners;
+pub mod policy;
 mod read;
 pub mod settle;
 mod write;
@@ -23,7 +24,8 @@ use self::{
     counters::{Counter, Counters},
     message::Message,
     owners::Owners,
-    settle::{Facts, Outcome}, //
+    policy::Facts,
+    settle::Outcome, //
 };
 use crate::block::{
     dm::{

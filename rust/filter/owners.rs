@@ -129,9 +129,7 @@ impl Owners {
             }
         }
         // Where somebody else was quicker, it may have been about the same owner.
-        stale.is_some_and(|(slot, seen)| {
-            slot.cmpxchg(seen, tag | u64::from(now), Relaxed).is_ok()
-        })
+        stale.is_some_and(|(slot, seen)| slot.cmpxchg(seen, tag | u64::from(now), Relaxed).is_ok())
     }
 }
 

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is decided about a write and a read, without what carries it out.
+//! What is decided about a write and a read that have ended, without what carries it out.
 //!
-//! Three decisions: which [`way`] a write goes down; how a write ends that went down in place
-//! ([`settle`]); and how a read ends whose data is to be verified ([`settle_read`]). What they need
-//! to be done, they ask of a [`Write`] or a [`Read`], and tell it what there is to count.
+//! Two decisions: how a write ends that went down in place ([`settle`]); and how a read ends whose
+//! data is to be verified ([`settle_read`]). What they need to be done, they ask of a [`Write`] or a
+//! [`Read`], and tell it what there is to count. Which way a write goes down, and with which
+//! [`Promise`], is decided by a [`policy`](super::policy).
 //!
 //! A request holds many bios, and one changed page fails it whole. So the first question about a
 //! write is whether it is this one whose data has changed. If so, the data is copied and the copy is
 //! written to the same sectors. If not, the write is sent down in place again, apart from others;
 //! and should that be rejected time and again without a difference to be seen (a page that changed
 //! and changed back), it is copied in the end without anybody to blame.
-
-use super::args::{Policy, Switch};
 
 /// Times that a write whose data has not changed is sent down in place again.
 pub const RETRIES: u32 = 2;
@@ -72,81 +71,6 @@ pub struct Promise {
     pub duty: Duty,
     /// Whether its data is compared with its metadata when it has succeeded.
     pub recheck: bool,
-}
-
-/// How a write goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Way {
-    /// With its data where it is.
-    InPlace(Promise),
-    /// With a private copy of its data.
-    Copy,
-}
-
-/// What the [`way`] of a write depends on, besides its pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// The policy.
-    pub policy: Policy,
-    /// The switch `recheck`.
-    pub recheck: Switch,
-    /// The device is zoned, so that no sector can be written twice.
-    pub zoned: bool,
-    /// The device has an integrity profile.
-    pub profile: bool,
-    /// The device checks the guard itself (`BLK_INTEGRITY_DEVICE_CAPABLE`).
-    pub checks: bool,
-    /// The write came with a payload, which is somebody else's promise.
-    pub payload: bool,
-}
-
-impl Facts {
-    /// Whether a changed write is rejected by the device.
-    fn rejected(&self) -> bool {
-        self.profile && self.checks
-    }
-
-    /// Whether a write in place is compared with its metadata when it has succeeded.
-    pub fn rechecks(&self) -> bool {
-        match self.recheck {
-            _ if self.policy == Policy::Detect => true,
-            Switch::Auto => !self.rejected(),
-            Switch::On => true,
-            Switch::Off => false,
-        }
-    }
-
-    fn duty(&self) -> Duty {
-        match self.policy {
-            // With tuples of our own it would be another promise than the one that was made.
-            _ if self.payload => Duty::Refuse,
-            Policy::Wait => Duty::Refuse,
-            Policy::Detect => Duty::Report,
-            Policy::Auto | Policy::Optimistic | Policy::Copy => Duty::Repair,
-        }
-    }
-}
-
-/// Decides how a write with data goes down.
-///
-/// `exposed` says whether user space can change one of its pages. It is called only where that
-/// matters, since it has to look at each page.
-pub fn way(facts: &Facts, exposed: impl FnOnce() -> bool) -> Way {
-    let copy = facts.zoned
-        || match facts.policy {
-            Policy::Copy => true,
-            // Where nothing checks, a crash between a torn write and its repair would leave a
-            // sector behind that no longer reads.
-            Policy::Auto => !facts.rejected() && exposed(),
-            Policy::Optimistic | Policy::Wait | Policy::Detect => false,
-        };
-    if copy {
-        return Way::Copy;
-    }
-    Way::InPlace(Promise {
-        duty: facts.duty(),
-        recheck: facts.rechecks(),
-    })
 }
 
 impl Promise {

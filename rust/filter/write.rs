@@ -5,7 +5,8 @@
 use super::{
     counters::Counter,
     outcome,
-    settle::{self, Event, Outcome, Promise, Way},
+    policy::{self, Way},
+    settle::{self, Event, Outcome, Promise},
     status,
     StablePi, //
     State,
@@ -45,7 +46,7 @@ pub(super) fn map(filter: &StablePi, io: Io<'_, StablePi, Mapping>, to: Destinat
     // Over a device without a profile there is nothing that a payload could be compared with.
     let payload = io.bio().payload().filter(|_| filter.profile.stored);
     let mut owner = None;
-    let way = settle::way(&filter.facts(payload.is_some()), || {
+    let way = policy::way(&filter.facts(payload.is_some()), || {
         owner
             .insert(io.owner(0, io.data_bytes()))
             .class()

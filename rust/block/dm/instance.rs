@@ -53,8 +53,6 @@ pub(super) struct Instance<T: Target> {
     // Dropped first: a worker that has just ended the last I/O has to be gone before the rest is.
     pub(super) queue: Workqueue,
     pub(super) target: T,
-    /// All writes have to stay whole.
-    pub(super) whole_writes: bool,
     pub(super) ti: NonNull<bindings::dm_target>,
     pub(super) metadata: PagePool,
     pub(super) bios: BioPool,
@@ -63,8 +61,8 @@ pub(super) struct Instance<T: Target> {
 impl<T: Target> Instance<T> {
     /// What `target` needs to be `ti`'s. Sleeps; fails with `ENOMEM`.
     pub(super) fn new(target: T, ti: NonNull<bindings::dm_target>) -> Result<KBox<Self>> {
-        let whole_writes = target.device().0.is_zoned();
-        let pages = if whole_writes || target.device().0.is_atomic() {
+        let device = target.device().0;
+        let pages = if device.is_zoned() || device.is_atomic() {
             RESERVE_WHOLE
         } else {
             RESERVE
@@ -73,7 +71,6 @@ impl<T: Target> Instance<T> {
             Self {
                 queue: Workqueue::new(T::NAME)?,
                 target,
-                whole_writes,
                 ti,
                 metadata: PagePool::new(RESERVE)?,
                 bios: BioPool::new(RESERVE, pages)?,

@@ -109,7 +109,7 @@ impl<T: Target> Registration<T> {
         // SAFETY: The target is ours to change.
         unsafe {
             // Tuples are made for the sectors that data goes to, which an append does not know.
-            (*ti).set_emulate_zone_append(instance.whole_writes);
+            (*ti).set_emulate_zone_append(instance.target.device().0.is_zoned());
             (*ti).private = KBox::into_raw(instance).cast();
             (*ti).num_flush_bios = 1;
             (*ti).num_discard_bios = 1;

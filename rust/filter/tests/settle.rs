@@ -4,7 +4,8 @@
 
 use filter::{
     args::{Policy, Switch},
-    settle::{way, Duty, Facts, Outcome, Promise, Way}, //
+    policy::{way, Facts, Way},
+    settle::{Duty, Outcome, Promise}, //
 };
 use std::cell::Cell;
 

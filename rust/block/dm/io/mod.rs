@@ -176,7 +176,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
 
     /// Whether the data must be written as a whole, since it is an atomic write or one to a zone.
     fn is_whole(&self) -> bool {
-        self.bio.is_atomic() || self.instance.whole_writes && self.bio.is_write()
+        self.bio.is_atomic() || self.bio.is_write() && self.bio.is_zoned()
     }
 
     /// Makes room for the metadata of `bytes` bytes of data, zeroed, unless the I/O has some

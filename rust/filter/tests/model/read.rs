@@ -123,8 +123,7 @@ impl<'a> Model<'a> {
         if !self.setup.faults {
             return None;
         }
-        [None, Some(Outcome::Protection), Some(Outcome::Other)]
-            [usize::from(self.choices.below(3))]
+        [None, Some(Outcome::Protection), Some(Outcome::Other)][usize::from(self.choices.below(3))]
     }
 
     /// The application changes an interval, to something else or to what it should be.

@@ -116,7 +116,13 @@ fn a_race_is_told_from_corruption() {
     let mut events = HashSet::new();
     let settle: Settle = |model, outcome| settle_read(model, outcome);
     let behaviours = for_each_behaviour(settle, |setup, model, wrongs| {
-        assert_eq!(wrongs, [], "{setup:?} {:?}: {:#?}", model.medium, model.steps);
+        assert_eq!(
+            wrongs,
+            [],
+            "{setup:?} {:?}: {:#?}",
+            model.medium,
+            model.steps
+        );
         events.extend(model.steps.iter().filter_map(|step| match step {
             Step::Note(event) => Some(*event),
             _ => None,

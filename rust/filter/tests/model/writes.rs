@@ -9,7 +9,8 @@ use crate::{
 };
 use filter::{
     args::{Policy, Switch},
-    settle::{settle, way, Duty, Event, Facts, Outcome, Promise, Way, RETRIES}, //
+    policy::{way, Facts, Way},
+    settle::{settle, Duty, Event, Outcome, Promise, RETRIES}, //
 };
 use std::collections::HashSet;
 

@@ -7,7 +7,6 @@
 //! as small as it can be, and there is one worker, the workqueue's rescuer.
 
 use crate::checker::{explore, System};
-use std::fmt;
 
 /// What there is a number of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,45 +147,374 @@ const REPAIRED_WHOLE: Program = Program {
     ],
 };
 
-const ALL: [Program; 6] = [
-    GOES_WELL,
-    LOOKED_AT,
-    REPAIRED,
-    COPIED,
-    COPIED_WHOLE,
-    REPAIRED_WHOLE,
-];
-
-/// A mapped device under I/O that is suspended and resumed once, and whose policy changes once.
+/// A mapped device under I/O, that is suspended and resumed once and whose policy changes once.
+#[derive(Clone)]
 struct Target {
-    /// What an I/O may be, with each policy.
-    policies: [Vec<Program>; 2],
+    /// What an I/O may be before the policy changes, and after.
+    programs: [Vec<Program>; 2],
     ios: u8,
-    metadata: u8,
-    bios: u8,
-    pages: u8,
+    metadata: usize,
+    bios: usize,
+    pages: usize,
+}
+
+/// A mapped I/O: which program it is, and the next step of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Io {
+    policy: usize,
+    program: usize,
+    step: usize,
 }
 
 /// What device mapper does with new I/O.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
-    /// It maps it; there is a suspend to come.
+    /// It maps it, and is going to be suspended.
     Running,
-    /// It holds it back, and waits for what was mapped to end.
+    /// It holds it back, and waits for what it has mapped.
     Suspending,
     /// It holds it back.
     Suspended,
-    /// It maps it, for good.
+    /// It maps it.
     Resumed,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct State {
     /// I/Os that are still to come.
     left: u8,
-    /// The program of each mapped I/O, and its next step; in order, since it does not matter which
-    /// is which.
-    ios: Vec<(&'static str, &'static [StepKey])>,
+    /// In order, since it does not matter which is which.
+    ios: Vec<Io>,
     phase: Phase,
     policy: usize,
+}
+
+impl Target {
+    fn program(&self, io: &Io) -> &Program {
+        &self.programs[io.policy][io.program]
+    }
+
+    fn capacity(&self, resource: Resource) -> usize {
+        match resource {
+            Metadata => self.metadata,
+            Bio => self.bios,
+            Page => self.pages,
+            Whole | Worker => 1,
+        }
+    }
+
+    fn held(&self, state: &State, resource: Resource) -> usize {
+        let held = |io: &Io| self.program(io).held(io.step, resource);
+        state.ios.iter().map(held).sum()
+    }
+
+    fn can_step(&self, state: &State, io: &Io) -> bool {
+        match self.program(io).steps[io.step] {
+            Take(resource) => self.held(state, resource) < self.capacity(resource),
+            MappedDevice => matches!(state.phase, Phase::Running | Phase::Resumed),
+            Give(_) | Device => true,
+        }
+    }
+
+    /// After the next step of the I/O of this index.
+    fn step(&self, state: &State, index: usize) -> State {
+        let mut next = state.clone();
+        next.ios[index].step += 1;
+        let io = next.ios[index];
+        if io.step == self.program(&io).steps.len() {
+            next.ios.remove(index);
+        }
+        next.ios.sort_unstable();
+        next
+    }
+
+    /// After an I/O was mapped that is one of these of the policy's.
+    fn map(&self, state: &State, program: usize) -> State {
+        let mut next = state.clone();
+        next.left -= 1;
+        next.ios.push(Io {
+            policy: state.policy,
+            program,
+            step: 0,
+        });
+        next.ios.sort_unstable();
+        next
+    }
+}
+
+impl Program {
+    /// How many of a resource it holds before a step.
+    fn held(&self, step: usize, resource: Resource) -> usize {
+        let done = &self.steps[..step];
+        let taken = done.iter().filter(|s| **s == Take(resource)).count();
+        let given = done.iter().filter(|s| **s == Give(resource)).count();
+        taken - given
+    }
+}
+
+impl System for Target {
+    type State = State;
+
+    fn first(&self) -> State {
+        State {
+            left: self.ios,
+            ios: Vec::new(),
+            phase: Phase::Running,
+            policy: 0,
+        }
+    }
+
+    fn next(&self, state: &State) -> Vec<State> {
+        let mut next: Vec<State> = (0..state.ios.len())
+            .filter(|i| self.can_step(state, &state.ios[*i]))
+            .map(|i| self.step(state, i))
+            .collect();
+
+        let maps = matches!(state.phase, Phase::Running | Phase::Resumed);
+        if maps && state.left > 0 {
+            let programs = 0..self.programs[state.policy].len();
+            next.extend(programs.map(|program| self.map(state, program)));
+        }
+
+        let phase = match state.phase {
+            Phase::Running => Some(Phase::Suspending),
+            Phase::Suspending => state.ios.is_empty().then_some(Phase::Suspended),
+            Phase::Suspended => Some(Phase::Resumed),
+            Phase::Resumed => None,
+        };
+        next.extend(phase.map(|phase| State {
+            phase,
+            ..state.clone()
+        }));
+
+        if state.policy == 0 {
+            next.push(State {
+                policy: 1,
+                ..state.clone()
+            });
+        }
+        next
+    }
+
+    fn may_end(&self, state: &State) -> bool {
+        state.left == 0 && state.ios.is_empty() && state.phase == Phase::Resumed
+    }
+}
+
+/// Whether there is a deadlock; says how it comes about.
+fn deadlocks(target: &Target) -> bool {
+    let way = match explore(target) {
+        Ok(states) => {
+            println!("no deadlock in {states} states");
+            return false;
+        }
+        Err(way) => way,
+    };
+    println!("deadlock after {} steps", way.len() - 1);
+    for state in way {
+        let ios = state.ios.iter().map(|io| {
+            let program = target.program(io);
+            format!("{}: {:?}", program.name, program.steps[io.step])
+        });
+        println!(
+            "  {:?}: {}",
+            state.phase,
+            ios.collect::<Vec<_>>().join(", ")
+        );
+    }
+    true
+}
+
+/// Reserves of one of each, and I/O that is content with one page.
+fn small(programs: [Vec<Program>; 2]) -> Target {
+    Target {
+        programs,
+        ios: 4,
+        metadata: 1,
+        bios: 1,
+        pages: 1,
+    }
+}
+
+/// Reserves of two of each, and I/O that may need two pages.
+fn whole(programs: [Vec<Program>; 2]) -> Target {
+    Target {
+        programs,
+        ios: 4,
+        metadata: 2,
+        bios: 2,
+        pages: 2,
+    }
+}
+
+fn in_place() -> Vec<Program> {
+    vec![GOES_WELL, LOOKED_AT, REPAIRED]
+}
+
+#[test]
+fn every_program_gives_back_what_it_takes() {
+    for program in [
+        GOES_WELL,
+        LOOKED_AT,
+        REPAIRED,
+        COPIED,
+        COPIED_WHOLE,
+        REPAIRED_WHOLE,
+    ] {
+        for resource in [Metadata, Bio, Page, Whole, Worker] {
+            let end = program.steps.len();
+            assert_eq!(
+                program.held(end, resource),
+                0,
+                "{}: {resource:?}",
+                program.name
+            );
+        }
+    }
+}
+
+#[test]
+fn one_of_each_is_enough() {
+    let target = small([in_place(), vec![COPIED, LOOKED_AT, REPAIRED]]);
+    assert!(!deadlocks(&target));
+}
+
+#[test]
+fn those_that_stay_whole_get_their_pages() {
+    let atomic = vec![LOOKED_AT, REPAIRED_WHOLE, COPIED];
+    let target = whole([vec![COPIED, COPIED_WHOLE], atomic]);
+    assert!(!deadlocks(&target));
+}
+
+#[test]
+fn a_page_before_its_bio_deadlocks() {
+    let hasty = Program {
+        name: "page first",
+        steps: &[
+            Take(Metadata),
+            Take(Page),
+            Take(Bio),
+            Device,
+            Give(Page),
+            Give(Bio),
+            Give(Metadata),
+        ],
+    };
+    let target = |programs| Target {
+        metadata: 2,
+        ..small([programs, in_place()])
+    };
+    assert!(deadlocks(&target(vec![COPIED, hasty])));
+    // It is the difference that does it.
+    assert!(!deadlocks(&target(vec![COPIED])));
+}
+
+#[test]
+fn whole_writes_without_the_lock_deadlock() {
+    let unlocked = Program {
+        name: "without the lock",
+        steps: &[
+            Take(Metadata),
+            Take(Bio),
+            Take(Page),
+            Take(Page),
+            Device,
+            Give(Page),
+            Give(Page),
+            Give(Bio),
+            Give(Metadata),
+        ],
+    };
+    assert!(deadlocks(&whole([vec![unlocked], vec![COPIED]])));
+    assert!(!deadlocks(&whole([vec![COPIED_WHOLE], vec![COPIED]])));
+}
+
+#[test]
+fn a_worker_that_waits_for_metadata_deadlocks() {
+    let late = Program {
+        name: "metadata late",
+        steps: &[
+            Device,
+            Take(Worker),
+            Take(Metadata),
+            Give(Metadata),
+            Give(Worker),
+        ],
+    };
+    assert!(deadlocks(&small([vec![LOOKED_AT, late], vec![COPIED]])));
+    assert!(!deadlocks(&small([vec![LOOKED_AT], vec![COPIED]])));
+}
+
+#[test]
+fn a_copy_that_keeps_the_bio_of_the_retry_deadlocks() {
+    let greedy = Program {
+        name: "two bios",
+        steps: &[
+            Take(Metadata),
+            Device,
+            Take(Worker),
+            Take(Bio),
+            Device,
+            Take(Bio),
+            Take(Page),
+            Device,
+            Give(Page),
+            Give(Bio),
+            Give(Bio),
+            Give(Metadata),
+            Give(Worker),
+        ],
+    };
+    assert!(deadlocks(&small([vec![greedy], vec![COPIED]])));
+}
+
+#[test]
+fn a_submitter_that_takes_two_pieces_before_one_goes_down_deadlocks() {
+    // What a map function sends down goes only after it has returned.
+    let both = Program {
+        name: "two pieces",
+        steps: &[
+            Take(Metadata),
+            Take(Bio),
+            Take(Page),
+            Take(Metadata),
+            Take(Bio),
+            Take(Page),
+            Device,
+            Give(Page),
+            Give(Page),
+            Give(Bio),
+            Give(Bio),
+            Give(Metadata),
+            Give(Metadata),
+        ],
+    };
+    let target = |program| Target {
+        metadata: 2,
+        bios: 2,
+        pages: 2,
+        ..small([vec![program], vec![COPIED]])
+    };
+    assert!(deadlocks(&target(both)));
+    assert!(!deadlocks(&target(COPIED)));
+}
+
+#[test]
+fn a_repair_through_the_mapped_device_is_held_back_by_a_suspend() {
+    let through = Program {
+        name: "through the mapped device",
+        steps: &[
+            Take(Metadata),
+            Device,
+            Take(Worker),
+            Take(Bio),
+            Take(Page),
+            MappedDevice,
+            Give(Page),
+            Give(Bio),
+            Give(Metadata),
+            Give(Worker),
+        ],
+    };
+    assert!(deadlocks(&small([vec![through], vec![COPIED]])));
 }

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The policy `auto`.
+
+use super::super::settle::Duty;
+use super::{Facts, Policy};
+
+/// In place wherever that is safe, a copy where it is not.
+///
+/// A device that checks the guard itself rejects a changed write. Where nothing checks, a crash
+/// between a torn write and its repair would leave a sector behind that no longer reads: what user
+/// space can change is copied there.
+pub(super) struct Auto;
+
+impl Policy for Auto {
+    const DUTY: Duty = Duty::Repair;
+
+    fn copies(facts: &Facts, exposed: impl FnOnce() -> bool) -> bool {
+        !facts.rejected() && exposed()
+    }
+}
