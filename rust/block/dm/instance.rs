@@ -2,7 +2,7 @@
 
 //! A target in a table, with what each has of its own.
 
-use super::Target;
+use super::{event::Event, Target};
 use crate::{
     bindings,
     block::{
@@ -52,15 +52,19 @@ pub fn longest_whole(format: &pi::Format) -> u32 {
 pub(super) struct Instance<T: Target> {
     // Dropped first: a worker that has just ended the last I/O has to be gone before the rest is.
     pub(super) queue: Workqueue,
+    pub(super) event: Event,
     pub(super) target: T,
-    pub(super) ti: NonNull<bindings::dm_target>,
     pub(super) metadata: PagePool,
     pub(super) bios: BioPool,
 }
 
 impl<T: Target> Instance<T> {
     /// What `target` needs to be `ti`'s. Sleeps; fails with `ENOMEM`.
-    pub(super) fn new(target: T, ti: NonNull<bindings::dm_target>) -> Result<KBox<Self>> {
+    ///
+    /// # Safety
+    ///
+    /// `ti` must outlive the result.
+    pub(super) unsafe fn new(target: T, ti: NonNull<bindings::dm_target>) -> Result<KBox<Self>> {
         let device = target.device().0;
         let pages = if device.is_zoned() || device.is_atomic() {
             RESERVE_WHOLE
@@ -70,8 +74,9 @@ impl<T: Target> Instance<T> {
         Ok(KBox::new(
             Self {
                 queue: Workqueue::new(T::NAME)?,
+                // SAFETY: The caller vouches for the target.
+                event: unsafe { Event::new(ti) }?,
                 target,
-                ti,
                 metadata: PagePool::new(RESERVE)?,
                 bios: BioPool::new(RESERVE, pages)?,
             },

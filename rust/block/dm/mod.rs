@@ -32,6 +32,7 @@
 //!
 //! C header: [`include/linux/device-mapper.h`](srctree/include/linux/device-mapper.h)
 
+mod event;
 mod instance;
 mod io;
 mod setup;

@@ -99,7 +99,8 @@ impl<T: Target> Registration<T> {
         // SAFETY: The target outlives what is made for it.
         let mut setup = unsafe { Setup::from_raw(target) };
         let instance = match T::new(&mut setup, words) {
-            Ok(made) => Instance::new(made, target),
+            // SAFETY: As above.
+            Ok(made) => unsafe { Instance::new(made, target) },
             Err(refusal) => return fail(refusal.text, refusal.error),
         };
         let instance = match instance {

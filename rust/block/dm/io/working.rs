@@ -67,10 +67,9 @@ impl<'a, T: Target> Io<'a, T, Working> {
             .map_or(0, |deferred| deferred.elapsed().as_nanos() as u64)
     }
 
-    /// Raises the event counter of the mapped device, which wakes `dmsetup wait`. Sleeps.
+    /// Raises the event counter of the mapped device, soon, which wakes `dmsetup wait`.
     pub fn raise_event(&self) {
-        // SAFETY: The target has I/O, so it is part of a table.
-        unsafe { bindings::dm_table_event((*self.instance.ti.as_ptr()).table) };
+        self.instance.event.raise();
     }
 
     /// What of the data, as it is now, differs from the guards of `payload` or, without one, of the
