@@ -77,6 +77,33 @@ TRACE_EVENT(unstable_write,
 		  __entry->ino, __entry->index, __entry->comm, __entry->pid)
 );
 
+/* A write is sent down where its data is. */
+TRACE_EVENT(in_place,
+
+	TP_PROTO(const struct sp_extent *extent, unsigned int class),
+
+	TP_ARGS(extent, class),
+
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(sector_t, sector)
+		__field(unsigned int, sectors)
+		__field(int, class)
+	),
+
+	TP_fast_assign(
+		__entry->dev = extent->dev;
+		__entry->sector = extent->sector;
+		__entry->sectors = extent->sectors;
+		__entry->class = class;
+	),
+
+	TP_printk("%d,%d sector %llu + %u class %s",
+		  MAJOR(__entry->dev), MINOR(__entry->dev),
+		  (unsigned long long)__entry->sector, __entry->sectors,
+		  SP_SHOW_CLASS(__entry->class))
+);
+
 /* The data of a write was copied, from the start or to repair it. */
 TRACE_EVENT(copy,
 

@@ -263,6 +263,16 @@ void sp_trace_unstable_write(const struct sp_extent *extent,
 	trace_unstable_write(extent, change, facts, submitter);
 }
 
+bool sp_trace_in_place_enabled(void)
+{
+	return trace_in_place_enabled();
+}
+
+void sp_trace_in_place(const struct sp_extent *extent, unsigned int class)
+{
+	trace_in_place(extent, class);
+}
+
 void sp_trace_copy(const struct sp_extent *extent, unsigned int class, bool repair)
 {
 	trace_copy(extent, class, repair);

@@ -159,6 +159,8 @@ void sp_trace_unstable_write(const struct sp_extent *extent,
 			     const struct sp_change *change,
 			     const struct sp_page_facts *facts,
 			     const struct sp_task *submitter);
+bool sp_trace_in_place_enabled(void);
+void sp_trace_in_place(const struct sp_extent *extent, unsigned int class);
 void sp_trace_copy(const struct sp_extent *extent, unsigned int class, bool repair);
 void sp_trace_verify(const struct sp_extent *extent, u64 wait_ns, u64 verify_ns);
 void sp_trace_read_mismatch(const struct sp_extent *extent,

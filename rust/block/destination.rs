@@ -31,6 +31,8 @@ impl<'a> Destination<'a> {
     ///
     /// The reference tag is relative to the device, which may be a partition: with it as the
     /// payload's seed, the driver below makes it relative to the disk (`blk_integrity_prepare()`).
+    /// In a format without reference tags nobody does; what is there is what the block layer's own
+    /// generator begins with, the sector.
     pub fn new(device: &'a Device, sector: u64, profile: &'a Profile, app_tag: u16) -> Self {
         Self {
             device,
@@ -38,7 +40,11 @@ impl<'a> Destination<'a> {
             profile,
             tags: pi::Tags {
                 app: app_tag,
-                reference: sector >> interval_shift(profile),
+                reference: if profile.format.has_ref_tag() {
+                    sector >> interval_shift(profile)
+                } else {
+                    sector
+                },
             },
             flags: Flags::all_checks(profile),
         }

@@ -30,6 +30,14 @@ pub(super) enum Effort {
 }
 
 impl Effort {
+    /// The same where a page will do for all of it, one piece after the other.
+    pub(super) fn at_least_a_page(self) -> Self {
+        match self {
+            Self::Now => Self::Now,
+            Self::Some | Self::All => Self::Some,
+        }
+    }
+
     /// The flags for an attempt that may fail, without touching a reserve.
     pub(super) fn gfp(self) -> bindings::gfp_t {
         match self {

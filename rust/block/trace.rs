@@ -53,6 +53,16 @@ pub fn unstable_write(
     }
 }
 
+/// `stable_pi:in_place`: a write is sent down where its data is. `class` takes a look at its pages,
+/// and is called only where somebody wants to know. Any context.
+pub fn in_place(extent: &Extent, class: impl FnOnce() -> mm::Class) {
+    // SAFETY: Can be called in any context.
+    if unsafe { bindings::sp_trace_in_place_enabled() } {
+        // SAFETY: The event only reads what it is given.
+        unsafe { bindings::sp_trace_in_place(&extent.0, class() as u32) }
+    }
+}
+
 /// `stable_pi:copy`: a write was copied, from the start or for its `repair`. Any context.
 pub fn copy(extent: &Extent, class: mm::Class, repair: bool) {
     // SAFETY: The event only reads what it is given.

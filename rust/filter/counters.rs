@@ -58,7 +58,7 @@ counters! {
     Forwarded = "forwarded",
     /// Writes that were compared with their tuples after they had succeeded at once.
     Rechecked = "rechecked",
-    /// Times that a write whose data had not changed was sent down again.
+    /// Times that a write whose data had not changed, or a copy, was sent down again.
     Retried = "retried",
     /// Writes in place whose data was found changed.
     Unstable = "unstable",

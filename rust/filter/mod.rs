@@ -85,6 +85,7 @@ struct Live {
 /// ```text
 /// Passed                                    nothing to look at when it ends
 /// Written ── rejected, or to recheck ──▶ Suspect    for a worker
+/// Copied ─── rejected ─────────────────▶ Rejected   for a worker
 /// Fetched ── unless it failed ─────────▶ Arrived    for a worker
 /// ```
 #[derive(Default)]
@@ -96,6 +97,10 @@ pub enum State {
     Written(write::Written),
     /// The same, and how the device ended it.
     Suspect(write::Written, Status),
+    /// A write that went down as a copy.
+    Copied(write::Copied),
+    /// The same, and the device rejected it.
+    Rejected(write::Copied),
     /// A read that is to be verified.
     Fetched(read::Fetched),
     /// The same, and how the device ended it.
@@ -261,6 +266,7 @@ impl Target for StablePi {
             State::Written(written) if written.needs_look(outcome) => {
                 State::Suspect(written, status)
             }
+            State::Copied(copied) if copied.needs_look(outcome) => State::Rejected(copied),
             State::Fetched(fetched) if settle::read_needs_look(outcome) => {
                 State::Arrived(fetched, status)
             }
@@ -273,6 +279,7 @@ impl Target for StablePi {
     fn work(&self, io: &mut Io<'_, Self, Working>) -> Status {
         match *io.state() {
             State::Suspect(written, status) => write::settle(self, io, written, status),
+            State::Rejected(copied) => write::send_again(self, io, copied),
             State::Arrived(fetched, status) => read::settle(self, io, fetched, status),
             // Only `end_io` defers, and only these.
             _ => Status::IOERR,

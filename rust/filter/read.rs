@@ -36,10 +36,12 @@ pub(super) fn map(
     from: Destination<'_>,
 ) -> Mapped {
     let payload = io.bio().payload();
-    if payload.is_none() {
-        if let Err(status) = io.expect(&from) {
-            return io.end(status);
-        }
+    let ready = match payload {
+        None => io.expect(&from),
+        Some(_) => io.reserve(&from),
+    };
+    if let Err(status) = ready {
+        return io.end(status);
     }
     *io.state() = State::Fetched(Fetched {
         sector: from.sector,

@@ -34,6 +34,25 @@ pub struct Written {
     submitter: Submitter,
 }
 
+/// A write that went down as a private copy.
+#[derive(Clone, Copy)]
+pub struct Copied {
+    /// Where it went, in sectors of 512 bytes of the device below.
+    sector: u64,
+    /// The tuples that came from above; without, they are ours.
+    payload: Option<Payload>,
+}
+
+impl Copied {
+    /// Whether a worker is to send it again, since it ended with `outcome`.
+    ///
+    /// Nobody can have changed the copy, but the block layer may have made one request of it and of
+    /// a write that somebody else did change.
+    pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
+        outcome == Outcome::Protection
+    }
+}
+
 impl Written {
     /// Whether a worker is to look at it, since it ended with `outcome`.
     pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
@@ -89,6 +108,9 @@ fn in_place(
         },
         io.data_bytes(),
     );
+    trace::in_place(&filter.extent(to, io.data_bytes()), || {
+        io.owner(0, io.data_bytes()).class()
+    });
     *io.state() = State::Written(Written {
         sector: to.sector,
         payload,
@@ -108,6 +130,7 @@ fn copy(
         Ok(copy) => copy,
         Err(status) => return io.end(status),
     };
+    *io.state() = filter.copied(to, None);
     filter.count_write(Counter::Copied, copy.bytes());
     filter.counters.add(Counter::copied(class), 1);
     trace::copy(&filter.extent(to, copy.bytes()), class, false);
@@ -122,6 +145,7 @@ fn copy_with_payload(
 ) -> Mapped {
     match io.copy_with_payload(to, payload) {
         Ok(Some(copy)) => {
+            *io.state() = filter.copied(to, Some(*payload));
             filter.count_write(Counter::Forwarded, copy.bytes());
             io.submit_copy(copy)
         }
@@ -131,6 +155,18 @@ fn copy_with_payload(
 }
 
 impl StablePi {
+    /// The state of a write that goes down as a copy.
+    fn copied(&self, to: &Destination<'_>, payload: Option<Payload>) -> State {
+        // What belongs behind it in a zone would have been refused meanwhile.
+        if self.zoned {
+            return State::Passed;
+        }
+        State::Copied(Copied {
+            sector: to.sector,
+            payload,
+        })
+    }
+
     /// Counts a write of `bytes` bytes that goes down in the way that `how` says.
     fn count_write(&self, how: Counter, bytes: u32) {
         self.counters.add(Counter::Writes, 1);
@@ -139,6 +175,24 @@ impl StablePi {
         self.counters
             .add(Counter::Intervals, u64::from(bytes >> exp));
     }
+}
+
+/// Sends a copy again that was rejected, apart from others. An error that it ends with then is its
+/// own. May sleep.
+pub(super) fn send_again(
+    filter: &StablePi,
+    io: &mut Io<'_, StablePi, Working>,
+    copied: Copied,
+) -> Status {
+    filter.counters.count(Event::Retried);
+    let to = filter.destination(copied.sector);
+    let mut last = Status::OK;
+    let sent = settle::in_pieces(io.data_bytes(), |done| {
+        let (status, bytes) = io.write_copy(&to, copied.payload.as_ref(), done)?;
+        last = status;
+        Ok((outcome(status), bytes))
+    });
+    sent.map_or_else(|failed| failed, |outcome| status(outcome, last))
 }
 
 /// Settles how a suspect write ends that the device ended with `first`. May sleep.
@@ -154,7 +208,7 @@ pub(super) fn settle(
         io,
         written,
         last: first,
-        class: mm::Class::Kernel,
+        class: None,
     };
     let settled = settle::settle(&mut suspect, written.promise, outcome(first));
     settled.map_or_else(|failed| failed, |outcome| status(outcome, suspect.last))
@@ -168,8 +222,8 @@ struct Suspect<'f, 'w, 'a> {
     written: Written,
     /// How the device has ended it last.
     last: Status,
-    /// The class of the page that changed.
-    class: mm::Class,
+    /// The class of the page that changed, if one was found changed.
+    class: Option<mm::Class>,
 }
 
 impl Suspect<'_, '_, '_> {
@@ -187,9 +241,13 @@ impl Suspect<'_, '_, '_> {
     }
 
     fn copy_piece(&mut self, done: u32) -> Result<(Outcome, u32), Status> {
-        let to = self.to.advance(done);
-        let (status, bytes) = self.io.write_copy(&to, done)?;
-        trace::copy(&self.filter.extent(&to, bytes), self.class, true);
+        let (status, bytes) = self.io.write_copy(&self.to, None, done)?;
+        let class = self.class.unwrap_or_else(|| {
+            let owner = self.io.owner(0, self.io.data_bytes());
+            owner.class()
+        });
+        let extent = self.filter.extent(&self.to.advance(done), bytes);
+        trace::copy(&extent, class, true);
         Ok((self.answered(status), bytes))
     }
 }
@@ -200,7 +258,7 @@ impl settle::Write for Suspect<'_, '_, '_> {
     fn changed(&mut self) -> Result<bool, Status> {
         let change = self.io.change(&self.to, self.written.payload.as_ref())?;
         if let Some(change) = &change {
-            self.class = change.owner.class();
+            self.class = Some(change.owner.class());
             self.report(change);
         }
         Ok(change.is_some())

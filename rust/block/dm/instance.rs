@@ -47,6 +47,9 @@ pub fn longest_whole(format: &pi::Format) -> u32 {
 /// what the others wait for, however short memory is; what one of each is not enough for is done
 /// piece by piece.
 ///
+/// Metadata is waited for when an I/O is mapped, never by a worker: where there is only one worker
+/// left, those whose metadata is waited for would wait for that worker.
+///
 /// A write that has to stay whole waits for several pages, holding a lock that is taken for this
 /// only: one at a time, so that the pages that all the others give back are enough for it.
 pub(super) struct Instance<T: Target> {

@@ -218,7 +218,8 @@ impl<T: Target> Registration<T> {
         let words = match unsafe { strings(argc, argv, &mut words) } {
             Ok(words) => words,
             Err(text) => {
-                pr_err!("message: {}\n", text);
+                let name = T::NAME.to_str().unwrap_or("?");
+                pr_err!("{name}: message: {}\n", text);
                 return EINVAL.to_errno();
             }
         };

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The way a write goes down, against the table of the documentation written out by hand.
+//! The way a write goes down, against the table of the documentation written out by hand; and the
+//! small things that `model` has no use for.
 
 use filter::{
     args::{Policy, Switch},
     policy::{way, Facts, Way},
-    settle::{Duty, Outcome, Promise}, //
+    settle::{in_pieces, Duty, Outcome, Promise}, //
 };
 use std::cell::Cell;
 
@@ -166,4 +167,44 @@ fn what_is_looked_at_when_it_comes_back() {
             assert!(!promise.needs_look(Outcome::Other));
         }
     }
+}
+
+/// Feeds `in_pieces` with these answers; returns how it ends, and what each piece was told is done.
+fn pieces(bytes: u32, answers: &[(Outcome, u32)]) -> (Result<Outcome, ()>, Vec<u32>) {
+    let mut answers = answers.iter();
+    let mut told = Vec::new();
+    let result = in_pieces(bytes, |done| {
+        told.push(done);
+        answers.next().copied().ok_or(())
+    });
+    (result, told)
+}
+
+#[test]
+fn pieces_are_done_one_after_the_other() {
+    let ok = |n| (Outcome::Ok, n);
+    assert_eq!(pieces(0, &[]), (Ok(Outcome::Ok), vec![]));
+    assert_eq!(pieces(8, &[ok(8)]), (Ok(Outcome::Ok), vec![0]));
+    assert_eq!(pieces(8, &[ok(3), ok(5)]), (Ok(Outcome::Ok), vec![0, 3]));
+    // More than was asked for is enough, however much it is.
+    let most = u32::MAX;
+    assert_eq!(
+        pieces(most, &[ok(9), ok(most)]),
+        (Ok(Outcome::Ok), vec![0, 9])
+    );
+}
+
+#[test]
+fn the_first_piece_that_does_not_end_well_ends_it() {
+    for outcome in [Outcome::Protection, Outcome::Other] {
+        let answers = [(Outcome::Ok, 1), (outcome, 1), (Outcome::Ok, 1)];
+        assert_eq!(pieces(3, &answers), (Ok(outcome), vec![0, 1]));
+    }
+    assert_eq!(pieces(3, &[(Outcome::Ok, 1)]), (Err(()), vec![0, 1]));
+}
+
+#[test]
+fn a_piece_of_nothing_does_not_go_on_for_ever() {
+    let answers = [(Outcome::Ok, 1), (Outcome::Ok, 0), (Outcome::Ok, 2)];
+    assert_eq!(pieces(3, &answers), (Ok(Outcome::Other), vec![0, 1]));
 }

@@ -8,7 +8,7 @@ use crate::{
     block::{
         dm::{instance::Instance, Target},
         pool::Effort,
-        private::{self, PrivateBio},
+        private::PrivateBio,
         Bio,
         Destination,
         Device,
@@ -136,22 +136,26 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
         Ok(Private(private))
     }
 
+    /// Makes room for tuples of the bio's payload, for when the I/O has ended. Sleeps for a page of
+    /// memory, or fails with [`Status::AGAIN`] where it must not.
+    pub fn reserve(&mut self, to: &Destination<'_>) -> Result<(), Status> {
+        let effort = self.submitters_effort().at_least_a_page();
+        self.make_metadata(to, self.data_bytes(), effort)?;
+        Ok(())
+    }
+
     /// Whether the data matches the tuples of the bio's `payload`, as far as that asks for it.
-    /// Sleeps for a page of memory, or fails with [`Status::AGAIN`] where it must not.
+    /// Sleeps for a page of memory, or fails with [`Status::AGAIN`] where it must not. The room is
+    /// kept for when the I/O has ended.
     pub fn verify_payload(
         &mut self,
         to: &Destination<'_>,
         payload: &Payload,
     ) -> Result<bool, Status> {
-        // A page will do for all of it, one after the other.
-        let effort = match self.submitters_effort() {
-            Effort::Now => Effort::Now,
-            _ => Effort::Some,
-        };
+        let effort = self.submitters_effort().at_least_a_page();
         let to = to.with(payload);
-        let mismatches = self.check(&to, Some(payload), None, effort, &mut |_| ());
-        self.per_mut().metadata = None;
-        Ok(mismatches? == 0)
+        let mismatches = self.check(&to, Some(payload), None, effort, &mut |_| ())?;
+        Ok(mismatches == 0)
     }
 
     /// Copies the data together with the tuples of the bio's `payload`; `None` where they do not
@@ -163,26 +167,10 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
         to: &Destination<'_>,
         payload: &Payload,
     ) -> Result<Option<Private<'a>>, Status> {
-        let to = to.with(payload);
-        let effort = self.submitters_effort();
-        let left = self.data_bytes();
-        let wanted = self.load(&to, payload, 0, left.min(private::MAX_COPY), effort)?;
-        let mut private = self.alloc_private(&to, left, wanted, effort)?;
-
-        let bytes = private.bytes();
-        let mut filler = private.filler();
-        let mismatches =
-            self.verify_metadata(&to, to.checks(), bytes, &mut |_| (), |verifier, report| {
-                self.for_each_segment(0, bytes, |segment| {
-                    filler.push(segment, |piece| verifier.push(piece, report))
-                })?;
-                Ok(())
-            })?;
-        if mismatches != 0 {
+        let Some(private) = self.copy_forwarded(to, payload, 0, self.submitters_effort())? else {
             return Ok(None);
-        }
-        self.attach_to(&mut private, &to);
-        self.shorten(bytes);
+        };
+        self.shorten(private.bytes());
         Ok(Some(Private(private)))
     }
 

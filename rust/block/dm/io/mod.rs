@@ -370,6 +370,36 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         Ok(private)
     }
 
+    /// Copies data as [`copy`](Self::copy) does, but with the tuples of a payload from above; `None`
+    /// where they do not match.
+    fn copy_forwarded(
+        &mut self,
+        to: &Destination<'_>,
+        payload: &Payload,
+        skip: u32,
+        effort: Effort,
+    ) -> Result<Option<PrivateBio<'a>>, Status> {
+        let to = to.with(payload).advance(skip);
+        let left = self.data_bytes().saturating_sub(skip);
+        let wanted = self.load(&to, payload, skip, left.min(private::MAX_COPY), effort)?;
+        let mut private = self.alloc_private(&to, left, wanted, effort)?;
+
+        let bytes = private.bytes();
+        let mut filler = private.filler();
+        let mismatches =
+            self.verify_metadata(&to, to.checks(), bytes, &mut |_| (), |verifier, report| {
+                self.for_each_segment(skip, bytes, |segment| {
+                    filler.push(segment, |piece| verifier.push(piece, report))
+                })?;
+                Ok(())
+            })?;
+        if mismatches != 0 {
+            return Ok(None);
+        }
+        self.attach_to(&mut private, &to);
+        Ok(Some(private))
+    }
+
     /// A private bio for `wanted` of `left` bytes of data, or for fewer where that will do.
     fn alloc_private(
         &self,

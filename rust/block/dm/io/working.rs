@@ -130,11 +130,24 @@ impl<'a, T: Target> Io<'a, T, Working> {
     }
 
     /// Copies as much of the data as memory allows, from `skip` bytes after its start on, and
-    /// writes the copy. Sleeps until that has ended.
+    /// writes the copy to where that goes, apart from other bios. `to` is where the I/O goes. Sleeps
+    /// until that has ended.
     ///
-    /// Returns how that ended and the number of bytes.
-    pub fn write_copy(&mut self, to: &Destination<'_>, skip: u32) -> Result<(Status, u32), Status> {
-        let mut private = self.copy(to, skip, self.effort())?;
+    /// Returns how that ended and the number of bytes. Where a `payload` came from above that the
+    /// copy does not match, that is [`Status::PROTECTION`].
+    pub fn write_copy(
+        &mut self,
+        to: &Destination<'_>,
+        payload: Option<&Payload>,
+        skip: u32,
+    ) -> Result<(Status, u32), Status> {
+        let effort = self.effort();
+        let mut private = match payload {
+            None => self.copy(&to.advance(skip), skip, effort)?,
+            Some(payload) => self
+                .copy_forwarded(to, payload, skip, effort)?
+                .ok_or(Status::PROTECTION)?,
+        };
         private.set_no_merge();
         let bytes = private.bytes();
         Ok((private.submit_and_wait(), bytes))
