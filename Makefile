@@ -19,13 +19,14 @@ help:
 
 ## make demo          the failure on a plain disk, and the same load on stable-pi
 ## make test          everything that must pass, on the stock kernel
+## make test-debug    the tests of the virtual machine on the debug kernel
 ## make vm            a shell in the virtual machine, with the module at hand
 ## make               build the module for the virtual machine's kernel
 ## make KDIR=<tree>   build the module for a prepared kernel tree
 ## make check         the tests that need no virtual machine: format, lint, host, docs
 ## make docs          the documentation, as build/docs/html
 ## make debug-kernel  build a kernel with KASAN, lockdep, kmemleak and fault injection,
-##                    for selftests/run --kernel debug
+##                    and the module for it
 ## make setup         only fetch and build what the others need
 ## make clean         remove build/ (the cache outside of the tree stays)
 ##
@@ -57,6 +58,10 @@ demo: module tools
 .PHONY: test
 test: module tools
 	@selftests/run
+
+.PHONY: test-debug
+test-debug: debug-kernel tools
+	@selftests/run --kernel debug
 
 .PHONY: check
 check: setup

@@ -93,6 +93,17 @@ kernel_dir() {
 	readlink -f "$link"
 }
 
+# keep FOLDER: of the cache; from now on qemu/prune leaves it there, for as long as
+# this script or anything that it starts is alive, and for 30 days after. False if
+# it is not there.
+keep() {
+	local fd
+	{ exec {fd}<"$1"; } 2>/dev/null || return
+	flock -s "$fd"
+	# It may have been removed just before that.
+	[ "$1" -ef "/dev/fd/$fd" ] && { : >"$1/used"; } 2>/dev/null
+}
+
 # in_root [BWRAP-OPTION...] -- COMMAND...: run a command in the root file
 # system, which is read-only; the project, the cache and /tmp are not. The
 # command sees the project and the cache at the paths they have outside.
@@ -105,7 +116,9 @@ in_root() {
 	shift
 	local root
 	root=$(root_dir)
-	[ -d "$root" ] || die "there is no root file system yet; type: make setup"
+	[ "$root" = "${kept_root:-}" ] || keep "$root" ||
+		die "there is no root file system yet; type: make setup"
+	kept_root=$root
 	mkdir -p "$cache/home" "$build"
 	# The root directory itself is a tmpfs, so that the project and the cache
 	# can be mounted at whatever path they have outside.

@@ -15,7 +15,8 @@ plan() {
 
 # note TEXT...: a diagnostic, of one line or several.
 note() {
-	printf '%s\n' "$*" | sed 's/^/# /'
+	local text=$*
+	printf '# %s\n' "${text//$'\n'/$'\n# '}"
 }
 
 pass() {

@@ -4,6 +4,8 @@
 # The build notices when rustc, libclang and the C compiler disagree about a C
 # type, and when a generated name shadows one of kernel::bindings: each is
 # brought about in a copy of the sources, which then must not build.
+#
+# shellcheck disable=SC2317
 
 . "$(dirname "$0")/../ktap.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -48,3 +50,4 @@ ok "an offset that rustc sees otherwise fails the build" refused_with "assertion
 ok "a name that shadows one of kernel::bindings fails the build" refused_with "generated names that shadow" \
 	's/^--allowlist-type dm_target$/&\n--allowlist-type bio_vec/' rust/bindings/bindgen_parameters
 rm -rf "$copy" "$copy.log"
+finish

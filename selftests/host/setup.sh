@@ -3,6 +3,8 @@
 #
 # The set-up says what it lacks, and trusts nothing that is half made. A false
 # mmdebstrap stands in for the real one, since that takes minutes.
+#
+# shellcheck disable=SC2317
 
 . "$(dirname "$0")/../ktap.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -38,16 +40,25 @@ says() {
 }
 
 killed_set_up() {
-	pretend "echo partial; touch $work/started; sleep 60"
-	setup >/dev/null &
-	local pid=$!
+	pretend "echo partial; echo \$\$ >$work/started; sleep 600"
+	(exec env XDG_CACHE_HOME="$work/cache" PATH="$work/bin:$PATH" "$top/qemu/setup" root) >/dev/null 2>&1 &
+	local pid=$! i
 	for ((i = 0; i < 100; i++)); do
-		[ -e "$work/started" ] && break
+		[ -s "$work/started" ] && break
 		sleep 0.1
 	done
 	kill -TERM "$pid"
-	wait "$pid"
-	[ -e "$work/started" ] && no_root_file_system
+	fails wait "$pid" && [ -s "$work/started" ] && no_root_file_system
+}
+
+# What the killed set-up had started is gone, too.
+nobody_left() {
+	local i
+	for ((i = 0; i < 100; i++)); do
+		kill -0 "$(<"$work/started")" || return 0
+		sleep 0.1
+	done
+	return 1
 }
 
 # A tar stream of nothing, which mkroot can unpack and finish.
@@ -63,13 +74,15 @@ on_a_bare_machine() {
 	in_root --uid 1000 --setenv XDG_CACHE_HOME /tmp/cache -- "$top/qemu/setup" root
 }
 
-plan 6
+plan 7
 ok "a series that is not supported is refused, with those that are" \
 	says "supported: 7.2 7.3" env KERNEL=6.1 "$top/qemu/setup" kernel
 pretend 'echo "E: no such mirror" >&2; exit 1'
 ok "a step that fails names its log" says "the whole log is in $work/cache" setup
 ok "it leaves no root file system" no_root_file_system
 ok "a set-up that is killed leaves none either" killed_set_up
+ok "nor a process" nobody_left
 ok "the next one starts anew and goes through" empty_root
 ok "what is missing is named in one line, with the command" \
 	says "type: sudo apt-get install mmdebstrap bubblewrap" bash -c "$(declare -f on_a_bare_machine); top=$top; on_a_bare_machine"
+finish
