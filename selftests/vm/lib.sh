@@ -19,9 +19,18 @@ plan() {
 	printf 'KTAP version 1\n1..%d\n' $(($1 + 1))
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds.
+# How many times slower than on the stock kernel everything is; selftests/run says.
+SELFTEST_SCALE=${SELFTEST_SCALE:-1}
+
+# scaled NUMBER: of repetitions, so that they take about as long as they do on the
+# stock kernel; 1 at least.
+scaled() {
+	printf '%d\n' $((($1 + SELFTEST_SCALE - 1) / SELFTEST_SCALE))
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds; longer where all is slower.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * SELFTEST_SCALE))
 	shift
 	until "$@"; do
 		((SECONDS <= end)) || return 1
@@ -146,18 +155,25 @@ status_of() {
 	return 1
 }
 
-# counters NAME: sets the shell variables writes, intervals, in_place, copied,
-# rechecked, retried, repaired and unrepaired; of several targets to the sums.
+# What a status line counts.
+counter_names=(
+	writes intervals in_place copied copied_kernel copied_waits copied_cache copied_anon
+	copied_pinned copied_foreign forwarded rechecked retried unstable blameless repaired
+	unrepaired reads_verified false_alarms corrupt
+)
+
+# counters NAME: sets the shell variables of these names; of several targets to the
+# sums.
 counters() {
-	local status word
-	writes=0 intervals=0 in_place=0 copied=0 rechecked=0 retried=0 repaired=0 unrepaired=0
+	local status word name
+	for name in "${counter_names[@]}"; do
+		printf -v "$name" 0
+	done
 	status=$(dmsetup status "$1")
 	for word in $status; do
-		case $word in
-		writes:* | intervals:* | in_place:* | copied:* | rechecked:* | retried:* | repaired:* | unrepaired:*)
-			printf -v "${word%:*}" %d $((${word%:*} + ${word#*:}))
-			;;
-		esac
+		name=${word%%:*}
+		[[ " ${counter_names[*]} " != *" $name "* ]] ||
+			printf -v "$name" %d $((${!name} + ${word#*:}))
 	done
 	note "$status"
 }
@@ -278,11 +294,13 @@ log_position=0
 
 # log_mark: new_log prints what comes after this.
 log_mark() {
-	log_position=$(dmesg | wc -l)
+	log_marker="selftests: mark $RANDOM$RANDOM"
+	echo "$log_marker" >/dev/kmsg
 }
 
+# Lines are not counted: the buffer forgets its first ones when it is full.
 new_log() {
-	dmesg | tail -n "+$((log_position + 1))"
+	dmesg | sed "1,/$log_marker\$/d"
 }
 
 scan_kernel_log() {

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
+#
+# I/O of bio.py and payload.py, and what is looked at after it.
+
+# ask WORD...: of serve.py, which goes when the script does. Not for a subshell.
+# Sets result, in_flight, old, new, done_writes and failed.
+ask() {
+	local answer='' word words
+	if [ -z "${server_PID:-}" ]; then
+		coproc server { exec "$vm/serve.py" 2>"$work/serve"; }
+	fi
+	printf '%s\n' "$*" >&"${server[1]}" && IFS= read -r answer <&"${server[0]}"
+	note "$*: $answer"
+	result='' in_flight='' old='' new='' done_writes='' failed=''
+	IFS=, read -ra words <<<"${answer//[\{\}\"]/}"
+	for word in "${words[@]}"; do
+		case $word in
+		writes:*) done_writes=${word#*:} ;;
+		result:* | in_flight:* | old:* | new:* | failed:*) printf -v "${word%%:*}" %s "${word#*:}" ;;
+		esac
+	done
+	[ -n "$result" ] || note "$(<"$work/serve")"
+}
+
+# bio ARGUMENT..., payload ARGUMENT...: see bio.py and payload.py.
+bio() {
+	ask bio "$@"
+}
+
+payload() {
+	ask payload "$@"
+}
+
+# sum OFFSET SIZE: of what the disk holds, in bytes.
+sum() {
+	dd if="$disk" bs=64k iflag=direct,skip_bytes,count_bytes skip="$1" count="$2" status=none |
+		sha256sum | cut -d' ' -f1
+}
+
+# queue DEVICE NAME: of its limits.
+queue() {
+	cat "/sys/dev/block/$(stat -c %Hr:%Lr "$1")/queue/$2"
+}
+
+# number_of DEVICE: as trace events have it.
+number_of() {
+	stat -c %Hr,%Lr "$1"
+}
