@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# raid5.sh: md RAID5 reads the data of a write twice: for the parity, and when it
+# writes it. A buffer that changes between the two leaves a stripe whose parity does
+# not match, and whose data is lost when a disk is. With stable-pi on top of the
+# array, without a profile, none is left.
+#
+# timeout: 180
+#
+# shellcheck disable=SC2317,SC2154,SC2034
+
+. "$(dirname "$0")/lib.sh"
+
+plan $((2 + 3 + 3 * 3 + 1))
+
+disks=3
+md=/sys/block/md0/md
+
+# array: of three plain disks that are all zeroes. It takes pages of writes as they
+# are (skip_copy), and computes the parity from the data of all disks: read, modify,
+# write would go on from a parity that does not match.
+array() {
+	local i legs=()
+	for ((i = 0; i < disks; i++)); do
+		must map leg$i "0 $leg_sectors linear $disk $((i * leg_sectors))"
+		legs+=("/dev/mapper/leg$i")
+	done
+	wipe
+	must mdadm --create /dev/md0 --run --metadata=1.0 --bitmap=none --assume-clean \
+		--consistency-policy=resync --level=5 --chunk=64 --raid-devices=$disks "${legs[@]}"
+	must wait_for 10 test -b /dev/md0
+	echo 1 >"$md/skip_copy"
+	echo 0 >"$md/rmw_level"
+}
+
+drop_array() {
+	local i
+	must wait_for 10 mdadm --quiet --stop /dev/md0
+	for ((i = disks - 1; i >= 0; i--)); do
+		must unmap leg$i
+	done
+}
+
+idle() {
+	[ "$(<"$md/sync_action")" = idle ]
+}
+
+# mismatches: the sectors of stripes whose parity does not match. Sets
+# mismatched_sectors. Only the loads need a slow disk.
+mismatches() {
+	wait_for 10 set_delay 0 && echo check >"$md/sync_action" && wait_for 60 idle &&
+		wait_for 10 set_delay 2000000 || return
+	mismatched_sectors=$(<"$md/mismatch_cnt")
+	note "mismatch_cnt: $mismatched_sectors"
+}
+
+set_delay() {
+	{ echo "$1" >/sys/bus/pseudo/drivers/scsi_debug/ndelay; } 2>/dev/null
+}
+
+repair() {
+	echo repair >"$md/sync_action" && wait_for 60 idle
+}
+
+# mutate PATH SEED: direct writes whose buffers change.
+mutate() {
+	load direct --path "$1" --size 4M --seconds 1 --seed "$2"
+}
+
+content() {
+	dd if=/dev/md0 bs=1M count=4 iflag=direct status=none | sha256sum
+}
+
+# lose_a_disk: what it held comes from the parity from now on.
+lose_a_disk() {
+	must mdadm --quiet /dev/md0 --fail /dev/mapper/leg0
+	echo 3 >/proc/sys/vm/drop_caches
+}
+
+if ! modprobe -q raid456; then
+	bail "this kernel has no raid456"
+fi
+must modprobe sd_mod
+must modprobe scsi_debug dev_size_mb=16 "${window[@]}"
+wait_for 10 find_disk || bail "scsi_debug made no disk"
+leg_sectors=$((sectors / disks / 2048 * 2048))
+ok "the module loads" load_module
+
+# The hazard -----------------------------------------------------------------
+
+array
+must mismatches
+ok "the parity of a new array matches" is "$mismatched_sectors" 0
+for i in 1 2 3 4 5; do
+	mutate /dev/md0 $i
+	must mismatches
+	((mismatched_sectors == 0)) || break
+done
+ok "without the filter no write fails" holds 'done_writes > 0 && failed == 0 && mutations > 0'
+ok "but there is parity that does not match" holds 'mismatched_sectors > 0'
+before=$(content)
+lose_a_disk
+ok "and when a disk is lost, so is data" fails is "$(content)" "$before"
+drop_array
+
+# The filter -----------------------------------------------------------------
+
+array
+for policy in auto copy optimistic; do
+	must map t "0 $(blockdev --getsz /dev/md0) stable-pi /dev/md0 0 1 policy:$policy"
+	mutate /dev/mapper/t "$i"
+	counters t
+	ok "$policy: no write fails" holds 'done_writes > 0 && failed == 0 && mutations > 0'
+	if [ $policy = optimistic ]; then
+		ok "$policy: what changed is repaired" holds 'repaired > 0 && unrepaired == 0 && copied == 0'
+	else
+		ok "$policy: all is copied" holds 'copied == writes && repaired == 0'
+	fi
+	must unmap t
+	must mismatches
+	ok "$policy: all parity matches" is "$mismatched_sectors" 0
+done
+before=$(content)
+lose_a_disk
+ok "when a disk is lost, no data is" is "$(content)" "$before"
+drop_array
+finish

@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# swap.sh: memory is swapped to stable-pi while there is none left. Nothing hangs,
+# and what comes back is what went out.
+#
+# timeout: 240
+# mem: 512M
+# drive: if=none,id=n,format=raw,file.driver=null-co,file.size=192M,file.read-zeroes=on,snapshot=on
+# device: nvme,id=c,serial=1
+# device: nvme-ns,drive=n,ms=8,pi=1,logical_block_size=512,physical_block_size=512
+#
+# shellcheck disable=SC2317,SC2154,SC2034
+
+. "$(dirname "$0")/lib.sh"
+
+plan $((2 + 3 * 4))
+
+# MiB: what is left of the memory, and how much more than that is used.
+left=64 excess=32
+
+# kilobytes KEY: in /proc/meminfo.
+kilobytes() {
+	sed -nE "s/^$1: *([0-9]+) kB/\1/p" /proc/meminfo
+}
+
+# vmstat KEY: in pages.
+vmstat() {
+	awk -v key="$1" '$1 == key { print $2 }' /proc/vmstat
+}
+
+drop_caches() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+}
+
+# occupy: all memory but what is to be left, with huge pages, which are not swapped.
+occupy() {
+	drop_caches
+	echo $((($(kilobytes MemAvailable) / 1024 - left) * 1024 / $(kilobytes Hugepagesize))) \
+		>/proc/sys/vm/nr_hugepages
+}
+
+# press: use all memory and some of the disk. Sets wrong, swapped_out and swapped_in,
+# in pages.
+press() {
+	local available
+	drop_caches
+	available=$(kilobytes MemAvailable)
+	swapped_out=$(vmstat pswpout) swapped_in=$(vmstat pswpin)
+	wrong=$("$vm/swap.py" 2 $((available / 1024 + excess)) "$(scaled 4000)")
+	swapped_out=$(($(vmstat pswpout) - swapped_out)) swapped_in=$(($(vmstat pswpin) - swapped_in))
+	note "of $available kB, $swapped_out pages went out and $swapped_in came in"
+}
+
+disk=/dev/nvme0n1
+must wait_for 10 test -b "$disk"
+sectors=$(blockdev --getsz "$disk")
+echo 60 >/proc/sys/kernel/hung_task_timeout_secs
+ok "the disk has a profile" is "$(integrity format) $(integrity device_is_integrity_capable)" "T10-DIF-TYPE1-CRC 1"
+ok "the module loads" load_module
+# QEMU has no right tuples for what was never written.
+wipe
+occupy
+
+for arguments in policy:auto 'policy:optimistic recheck:on' policy:copy; do
+	# shellcheck disable=SC2086
+	protect $arguments
+	must mkswap -q /dev/mapper/t
+	must swapon /dev/mapper/t
+	press
+	ok "$arguments: with no memory left, all go on" test -n "$wrong"
+	must swapoff /dev/mapper/t
+	ok "$arguments: there was a lot of swapping" holds 'swapped_out > excess * 256 && swapped_in > excess * 256 / 2'
+	ok "$arguments: no page held anything else" is "$wrong" 0
+	counters t
+	ok "$arguments: what came in was verified, and no write failed" holds \
+		'writes > 0 && reads_verified > 0 && corrupt == 0 && unrepaired == 0'
+	must unmap t
+done
+finish
