@@ -1,72 +1,100 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# formats.sh: each profile that scsi_debug can have. What is written through the
-# target has the target's tuples, and the kernel's own verification of the bare
-# disk accepts them.
+# formats.sh: each format that scsi_debug can have. What the target writes, the
+# kernel's own verification of the bare disk accepts, what the kernel writes, the
+# target's does, and what is corrupt, both see.
 #
-# timeout: 180
+# timeout: 600
 #
 # shellcheck disable=SC2317,SC2154,SC2034,SC2119
 
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=lib/formats.sh
+. "$vm/lib/formats.sh"
 
-plan $((8 * 3 + 6))
+plan $((11 * 10))
 
-# written POLICY SECTOR: 64 KiB through the target, in several sizes.
-written() {
-	local at=$2 bytes
-	map t "0 $sectors stable-pi $disk 0 2 policy:$1 app_tag:0x00fe" || return
-	for bytes in 4096 8192 20480 32768; do
-		dd if=/dev/urandom of=/dev/mapper/t bs="$bytes" count=1 oflag=direct,seek_bytes \
-			seek=$((at * 512)) conv=notrunc status=none || return
-		at=$((at + bytes / 512))
-	done
-	counters t
-	unmap t
-	holds 'writes == 4 && in_place + copied == 4 && intervals == 65536 / interval'
+# behind BLOCK: other data, behind the back of its tuple: scsi_debug does not
+# insert tuples where it gets none, as a disk would.
+behind() {
+	echo 0 >"/sys/block/${disk##*/}/integrity/write_generate"
+	put "$work/b" "$disk" $(($1 * interval)) "$interval"
+	echo 1 >"/sys/block/${disk##*/}/integrity/write_generate"
+}
+
+# spoil: sets $corrupt. The disk has fewer sectors than it says, so that one that
+# is written far behind lands here, with a reference tag that does not belong here.
+spoil() {
+	local first=$((spoilt / interval)) alias=$((spoilt + area * 512)) line=()
+	put "$work/a" "$disk" "$spoilt" $((9 * interval)) &&
+		put "$work/b" "$disk" $((spoilt + 8 * interval)) "$interval" &&
+		"$vm/tuples.py" write "$disk" $((first + 4)),app=ffff $((first + 7)),app=1234 || return
+	[ "$type" != 3 ] || "$vm/tuples.py" write "$disk" $((first + 5)),app=ffff,ref=ffffffff || return
+	mapfile -t tuple < <(tuples "$spoilt" $((9 * interval)))
+	behind $((first + 1))
+	behind $((first + 4))
+	[ "$type" != 3 ] || behind $((first + 5))
+	put "$work/a" "$disk" $((alias + 3 * interval)) "$interval"
+
+	: >"$work/reports"
+	read -ra line <<<"${tuple[8]}"
+	local wanted=${line[1]}
+	read -ra line <<<"${tuple[1]}"
+	report $((first + 1)) "${line[1]}" "$wanted" 0 "${line[3]}" "${line[3]}"
+	if [ "$type" = 3 ]; then
+		read -ra line <<<"${tuple[4]}"
+		report $((first + 4)) "${line[1]}" "$wanted" ffff "${line[3]}" "${line[3]}"
+		corrupt=(1 4)
+	else
+		read -ra line <<<"${tuple[0]}"
+		report $((first + 3)) "${line[1]}" "${line[1]}" 0 \
+			"$(printf %x $(((alias / interval) + 3)))" "$(printf %x $((first + 3)))"
+		corrupt=(1 3)
+	fi
+}
+
+# zeroed: with UNMAP it is as if discarded. Without, scsi_debug leaves the tuples
+# as they are, so that neither the kernel nor the target reads it.
+zeroed() {
+	through -- put_and_zero 3211264 fallocate -p && blank 3211264 8192 || return
+	through -- put_and_zero 3276800 fallocate -z -n || return
+	lost "$disk" && through -- lost /dev/mapper/t
+}
+
+put_and_zero() {
+	put "$work/a" /dev/mapper/t "$1" 8192 && "${@:2}" -o "$1" -l 8192 /dev/mapper/t
+}
+
+# lost PATH: none of what was zeroed can be read there.
+lost() {
+	load readback --path "$1" --start 3276800 --size 8192 && is "$bad" $((8192 / interval))
 }
 
 load_module
-for guard in 0 1; do
-	for dif in 1 3; do
-		for interval in 512 4096; do
-			make_disk dev_size_mb=16 dif=$dif dix=1 guard=$guard sector_size=$interval
-			profile=$(integrity format)
-			name="$profile, $interval bytes"
-			ok "$name: in place" written optimistic 0
-			ok "$name: copied" written copy 2048
-			# Where the profile has no reference tag, it is the same all the same.
-			right() {
-				tuples_are 0 $((65536 / interval)) 00fe &&
-					tuples_are $((1048576 / interval)) $((65536 / interval)) 00fe &&
-					reads_back
-			}
-			ok "$name: the tuples are right" right
-			drop_disk
-		done
-	done
+# Type, guard and interval. Type 0 is DIX alone: only the way to the disk is
+# protected, though scsi_debug stores the tuples.
+for format in {1,3}\ {0,1}\ {512,4096} "2 0 512" "0 0 512" "0 1 4096"; do
+	read -r type guard interval <<<"$format"
+	make_disk dev_size_mb=4 virtual_gb=1 dif="$type" dix=1 guard="$guard" sector_size="$interval" lbpu=1 lbpws=1
+	profile=$(integrity format)
+	part=${disk}1
+	checksum=crc16 ref=ref
+	((guard == 0)) || checksum=ip
+	((type != 3)) || ref=noref
+	name="DIF $type, $profile, $interval bytes"
+	ok "$name" is "$("$vm/tuples.py" format "$disk") $(integrity device_is_integrity_capable)" \
+		"$checksum $ref $interval 8 8 0 $((type > 0))"
+	ok "$name: sectors that were never written" blank "$spoilt" 8192
+	ok "$name: the target's tuples are the kernel's" same_tuples
+	must make_partition
+	ok "$name: the target writes on a partition" on_partition
+	ok "$name: the target reads what the kernel wrote" kernel_wrote
+	ok "$name: sectors that were discarded" discarded
+	ok "$name: sectors that were zeroed" zeroed
+	ok "$name: some become corrupt" spoil
+	ok "$name: the kernel refuses those" refused "${corrupt[@]}"
+	ok "$name: the target reports them" reported "${corrupt[@]}"
+	drop_disk
 done
-
-# A disk that does not say that it checks, though scsi_debug does it all the same.
-make_disk dev_size_mb=16 dif=0 dix=1 guard=0 "${window[@]}"
-ok "DIX alone: a profile without a check by the device" is "$(integrity device_is_integrity_capable)" 0
-protect policy:optimistic
-load direct --path /dev/mapper/t --size 1M --seconds 2
-# Each of those may have been rejected; these are not.
-must dd if=/dev/urandom of=/dev/mapper/t bs=4k count=4 oflag=direct
-counters t
-ok "DIX alone: what succeeds is rechecked, and what changed is repaired" holds 'done_writes > 0 && failed == 0 && rechecked > 0 && repaired > 0'
-ok "DIX alone: and can be read" reads_back
-must unmap t
-protect policy:optimistic recheck:off
-load direct --path /dev/mapper/t --size 1M --seconds 2
-counters t
-ok "DIX alone: without a recheck none is compared" holds 'rechecked == 0'
-must unmap t
-protect policy:copy
-load direct --path /dev/mapper/t --size 1M --seconds 2
-counters t
-ok "DIX alone: copies" holds 'done_writes > 0 && failed == 0 && copied > 0 && repaired == 0'
-ok "DIX alone: and they can be read" reads_back
 finish

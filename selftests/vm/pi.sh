@@ -70,7 +70,7 @@ note "$(<"$work/trace")"
 ok "optimistic: it is written as it became" is "$result $in_flight $content" "ok true new"
 ok "optimistic: and counted once" holds 'writes == 2 && repaired == 1 && unrepaired == 0'
 ok "optimistic: the trace event names the interval" is \
-	"$(traced 'unstable_write: .* sector 16 \+ 8 first interval 2 changed 1$') $(traced ' copy: .* sector 16 \+ 8 repair$')" "1 1"
+	"$(traced 'unstable_write: .* sector 16 \+ 8 lower .* sector 16 intervals 2-2 changed 1 class ') $(traced ' copy: .* sector 16 \+ 8 class [a-z]+ repair$')" "1 1"
 ok "optimistic: the repair has the target's tuples" tuples_are 16 8 4321
 must unmap t
 must unmap slow

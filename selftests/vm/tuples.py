@@ -1,72 +1,64 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Print the protection information that a disk holds.
+"""Protection information as a disk holds it: print it, check it, write it.
 
-usage: tuples.py DEVICE SECTOR COUNT
+usage: tuples.py DEVICE BLOCK COUNT
+       tuples.py check DEVICE APP_TAG BLOCK+COUNT...
+       tuples.py write DEVICE BLOCK[,WORD]...
+       tuples.py format DEVICE
 
-Reads COUNT logical blocks from the logical block SECTOR on, together with their
-tuples, which io_uring hands out (IORING_RW_ATTR_FLAG_PI) without that anybody
-verifies them. Prints a line for each block:
+Reads and writes logical blocks together with their metadata, which io_uring
+carries (IORING_RW_ATTR_FLAG_PI), and asks nobody to verify anything. What has to
+be there is computed here, from the standards alone. Tags are hexadecimal.
 
-    SECTOR guard app_tag ref_tag crc ip
+Without a word in front, prints a line for each block:
 
-in hexadecimal but for the first; the last two are what a guard over the data has
-to be, as a CRC16 of T10-DIF and as an IP checksum.
+    BLOCK guard app_tag ref_tag crc16 ip crc64 rest
+
+crc16, ip and crc64: what the guard has to be in the checksum that the disk has,
+- in the two others; rest: the metadata around the tuple, - if there is none.
+
+check    fails if a tuple is not right: guard, application tag, and where the
+         profile has one, the reference tag, which is the number of the block
+write    writes single blocks of random data with a right tuple, with random
+         metadata around it, and then what the words change:
+           data     one bit of the data, behind the tuple's back
+           guard    one bit of the guard
+           rest     one bit of the metadata around the tuple
+           app=TAG  the application tag, 0 without this
+           ref=TAG  the reference tag, the number of the block without this
+format   prints checksum, whether there is a reference tag, interval, metadata,
+         tuple, and offset of the tuple, the last four in bytes
 """
 
-import ctypes
+import contextlib
+import errno
+import fcntl
 import mmap
 import os
 import struct
 import sys
 
-NR_SETUP, NR_ENTER = 425, 426
-OP_READ = 22
-ENTER_GETEVENTS = 1
-OFF_SQ_RING, OFF_CQ_RING, OFF_SQES = 0, 0x8000000, 0x10000000
-ATTR_PI = 1
-BLKSSZGET = 0x1268
+# Nothing is left behind in the tree.
+sys.dont_write_bytecode = True
+import uring  # noqa: E402
+from uring import OP_READ, OP_WRITE  # noqa: E402
 
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def syscall(number, *args):
-    result = libc.syscall(ctypes.c_long(number), *(ctypes.c_long(a) for a in args))
-    if result < 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, os.strerror(errno))
-    return result
+GET_METADATA_CAP = 0xC0101502  # FS_IOC_GETLBMD_CAP
+CAP_REF_TAG = 2
+CHECKSUMS = {1: "ip", 2: "crc16", 4: "crc64"}
 
 
-def address(buffer):
-    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-
-
-def read_with_tuples(fd, offset, data, tuples, seed):
-    """One read of the data at an offset in bytes, with its tuples."""
-    params = bytearray(120)
-    ring = syscall(NR_SETUP, 1, address(params))
-    sq_off = struct.unpack_from("<10I", params, 40)
-    cq_off = struct.unpack_from("<10I", params, 80)
-    sq = mmap.mmap(ring, sq_off[6] + 4, offset=OFF_SQ_RING)
-    cq = mmap.mmap(ring, cq_off[5] + 16 * 2, offset=OFF_CQ_RING)
-    sqes = mmap.mmap(ring, 64, offset=OFF_SQES)
-
-    attr = bytearray(struct.pack("<HHIQQQ", 0, 0, len(tuples), address(tuples), seed, 0))
-    struct.pack_into("<BBHiQQIIQHHiQQ", sqes, 0, OP_READ, 0, 0, fd, offset, address(data),
-                     len(data), 0, 0, 0, 0, 0, address(attr), ATTR_PI)
-    struct.pack_into("<I", sq, sq_off[6], 0)
-    tail, = struct.unpack_from("<I", sq, sq_off[1])
-    struct.pack_into("<I", sq, sq_off[1], tail + 1)
-    syscall(NR_ENTER, ring, 1, 1, ENTER_GETEVENTS, 0, 0)
-    head, = struct.unpack_from("<I", cq, cq_off[0])
-    mask, = struct.unpack_from("<I", cq, cq_off[2])
-    _, result, _ = struct.unpack_from("<QiI", cq, cq_off[5] + 16 * (head & mask))
-    os.close(ring)
+def transfer(op, fd, offset, data, metadata, seed):
+    """One read or write of data at an offset in bytes, with its metadata."""
+    with contextlib.closing(uring.Ring(1)) as ring:
+        ring.push(op, fd, [data], offset, payload=(metadata, 0, 0, seed))
+        ring.submit(1)
+        (_, result), = ring.completions()
     if result < 0:
         raise OSError(-result, os.strerror(-result))
     if result != len(data):
-        raise OSError(f"{result} bytes instead of {len(data)}")
+        raise OSError(errno.EIO, f"{result} bytes instead of {len(data)}")
 
 
 def crc16_table():
@@ -76,14 +68,25 @@ def crc16_table():
         yield value
 
 
-TABLE = tuple(crc16_table())
+def crc64_table():
+    for value in range(0x100):
+        for _ in range(8):
+            value = value >> 1 ^ (0x9A6C9329AC4BC9B5 if value & 1 else 0)
+        yield value
 
 
-def crc16(data):
+def crc16(data, table=tuple(crc16_table())):
     crc = 0
     for byte in data:
-        crc = (crc << 8 & 0xFF00) ^ TABLE[crc >> 8 ^ byte]
+        crc = (crc << 8 & 0xFF00) ^ table[crc >> 8 ^ byte]
     return crc
+
+
+def crc64(data, table=tuple(crc64_table())):
+    crc = 0xFFFFFFFFFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ table[crc & 0xFF ^ byte]
+    return crc ^ 0xFFFFFFFFFFFFFFFF
 
 
 def ip_checksum(data):
@@ -93,24 +96,125 @@ def ip_checksum(data):
     return ~total & 0xFFFF
 
 
+GUARDS = {"crc16": crc16, "ip": ip_checksum, "crc64": crc64}
+
+
+class Disk:
+    """A device, and what it says of its metadata."""
+
+    def __init__(self, path, flags):
+        self.fd = os.open(path, flags | os.O_DIRECT)
+        cap = bytearray(16)
+        fcntl.ioctl(self.fd, GET_METADATA_CAP, cap)
+        (flags, self.interval, self.metadata, _, _, self.tuple, self.offset,
+         kind) = struct.unpack_from("<IH6B", cap)
+        if kind not in CHECKSUMS:
+            sys.exit(f"tuples.py: {path} has no protection information")
+        self.checksum = CHECKSUMS[kind]
+        self.has_ref_tag = bool(flags & CAP_REF_TAG)
+        # Bytes of guard, application tag and reference tag.
+        self.sizes = (8, 2, 6) if self.checksum == "crc64" else (2, 2, 4)
+
+    def guard(self, data, metadata):
+        """What it has to be: it covers the metadata in front of the tuple, too."""
+        covered = bytes(data) + bytes(metadata[:self.offset])
+        return GUARDS[self.checksum](covered)
+
+    def unpack(self, metadata):
+        """Guard, application tag and reference tag."""
+        at, tags = self.offset, []
+        for size in self.sizes:
+            tags.append(int.from_bytes(metadata[at:at + size], "big"))
+            at += size
+        return tuple(tags)
+
+    def pack(self, *tags):
+        return b"".join((tag & (1 << 8 * size) - 1).to_bytes(size, "big")
+                        for tag, size in zip(tags, self.sizes))
+
+    def transfer(self, op, block, data, metadata):
+        transfer(op, self.fd, block * self.interval, data, metadata, block)
+
+    def read(self, first, count):
+        """For each block its number, its data and its metadata."""
+        data = mmap.mmap(-1, count * self.interval)
+        size = count * self.metadata
+        # As long as the metadata has to be, and no longer.
+        metadata = memoryview(mmap.mmap(-1, size))[:size]
+        self.transfer(OP_READ, first, data, metadata)
+        metadata = bytes(metadata)
+        for i in range(count):
+            yield (first + i, data[i * self.interval:(i + 1) * self.interval],
+                   metadata[i * self.metadata:(i + 1) * self.metadata])
+
+    def write(self, block, words):
+        values = dict(word.partition("=")[::2] for word in words)
+        if unknown := values.keys() - {"data", "guard", "rest", "app", "ref"}:
+            sys.exit(f"tuples.py: there is no '{unknown.pop()}'")
+        data = mmap.mmap(-1, self.interval)
+        data[:] = os.urandom(self.interval)
+        metadata = memoryview(mmap.mmap(-1, self.metadata))[:self.metadata]
+        metadata[:] = os.urandom(self.metadata)
+        guard = self.guard(data, metadata) ^ ("guard" in values)
+        metadata[self.offset:self.offset + self.tuple] = self.pack(
+            guard, int(values.get("app", "0"), 16), int(values.get("ref", f"{block:x}"), 16))
+        if "data" in values:
+            data[0] ^= 1
+        if "rest" in values:
+            metadata[0 if self.offset else self.metadata - 1] ^= 1
+        self.transfer(OP_WRITE, block, data, metadata)
+
+
+def show(disk, first, count):
+    for block, data, metadata in disk.read(first, count):
+        tags = (f"{tag:0{2 * size}x}" for tag, size in zip(disk.unpack(metadata), disk.sizes))
+        guard = f"{disk.guard(data, metadata):0{2 * disk.sizes[0]}x}"
+        guards = (guard if disk.checksum == kind else "-" for kind in GUARDS)
+        rest = metadata[:disk.offset] + metadata[disk.offset + disk.tuple:]
+        print(block, *tags, *guards, rest.hex() or "-")
+
+
+def check(disk, app, first, count):
+    """Prints what is not right, and returns how many blocks that are."""
+    bad = 0
+    for block, data, metadata in disk.read(first, count):
+        found = disk.unpack(metadata)
+        wanted = (disk.guard(data, metadata), app, block if disk.has_ref_tag else found[2])
+        if found != wanted:
+            bad += 1
+            if bad <= 5:
+                print("block {}: guard {:x} app {:x} ref {:x} instead of {:x} {:x} {:x}".format(
+                    block, *found, *wanted))
+    return bad
+
+
+def span(word):
+    first, count = word.split("+")
+    return int(first), int(count)
+
+
 def main():
-    if len(sys.argv) != 4:
-        sys.exit("usage: tuples.py DEVICE SECTOR COUNT")
-    path, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
-    size = bytearray(4)
-    if libc.ioctl(fd, ctypes.c_ulong(BLKSSZGET), ctypes.c_void_p(address(size))):
-        sys.exit(f"tuples.py: {path} is no block device")
-    block, = struct.unpack("<I", size)
-    data, tuples = mmap.mmap(-1, count * block), mmap.mmap(-1, max(count * 8, 4096))
-    # As long as the payload must be, and no longer.
-    exact = (ctypes.c_char * (count * 8)).from_buffer(tuples)
-    read_with_tuples(fd, first * block, data, exact, first)
-    for i in range(count):
-        guard, app, ref = struct.unpack_from(">HHI", tuples, i * 8)
-        content = data[i * block:(i + 1) * block]
-        print(f"{first + i} {guard:04x} {app:04x} {ref:08x}",
-              f"{crc16(content):04x} {ip_checksum(content):04x}")
+    words = sys.argv[1:]
+    try:
+        if words[0] == "check":
+            disk = Disk(words[1], os.O_RDONLY)
+            app = int(words[2], 16)
+            sys.exit(any([check(disk, app, *span(word)) for word in words[3:]]))
+        elif words[0] == "write":
+            disk = Disk(words[1], os.O_WRONLY)
+            for word in words[2:]:
+                block, *changes = word.split(",")
+                disk.write(int(block), changes)
+        elif words[0] == "format":
+            disk = Disk(words[1], os.O_RDONLY)
+            print(disk.checksum, "ref" if disk.has_ref_tag else "noref", disk.interval,
+                  disk.metadata, disk.tuple, disk.offset)
+        else:
+            show(Disk(words[0], os.O_RDONLY), int(words[1]), int(words[2]))
+    except (IndexError, ValueError):
+        sys.exit("tuples.py: wrong usage, see the head of the file")
+    except OSError as error:
+        sys.exit(f"tuples.py: {errno.errorcode.get(error.errno, error.errno)}: {error.strerror}")
 
 
 if __name__ == "__main__":
