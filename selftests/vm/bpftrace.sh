@@ -5,11 +5,11 @@
 #
 # timeout: 300
 #
-# shellcheck disable=SC2317,SC2154
+# shellcheck disable=SC2317,SC2154,SC2034
 
 . "$(dirname "$0")/lib.sh"
 
-plan $((1 + 3 + 4 + 3))
+plan $((1 + 3 + 7 + 4 + 3))
 
 # trace SCRIPT LOAD-ARGUMENT...: while the load runs, which bpftrace starts when
 # all probes are attached. What it prints is in $work/traced then.
@@ -26,18 +26,31 @@ trace() {
 	[ -n "$outcome" ]
 }
 
-# waits: the sum of the histograms of this load's waits on ext4.
-waits() {
-	awk '/^@/ { mine = $0 == "@usecs[ext4, loads]:" }
+# events MAP: how many there are in the histogram of this name and key.
+events() {
+	awk -v map="@$1:" '/^@/ { mine = $0 == map }
 		mine && match($0, /[0-9]+ \|/) { n += substr($0, RSTART) }
 		END { print n + 0 }' "$work/traced"
 }
 
-# value NAME: of a map with one element, which is the disk; 0 if it is not there.
-value() {
-	local n
-	n=$(sed -nE "s/^@$1\\[$device\\]: ([0-9]+)$/\\1/p" "$work/traced")
-	printf '%s\n' "${n:-0}"
+# row COLUMN: of the line of the mapped device in a table; 0 if there is none.
+row() {
+	awk -v device="$mapped_as" -v column="$1" '$1 == device { n += $column } END { print n + 0 }' \
+		"$work/traced"
+}
+
+# classes: those in the lines of the mapped device.
+classes() {
+	awk -v device="$mapped_as" '$1 == device { print $2 }' "$work/traced" | sort -u | tr '\n' ' ' |
+		sed 's/ $//'
+}
+
+# protect_as ARGUMENT...: the target, and its number as it is in tables and in keys.
+protect_as() {
+	wipe
+	protect "$@"
+	mapped_as=$(<"$(sysfs_of t)/dev")
+	key=${mapped_as/:/, }
 }
 
 # write_files THREADS: through mappings, but for so many of the 16 threads. Until
@@ -47,14 +60,15 @@ write_files() {
 	for i in 1 2 3 4 5; do
 		trace stablewaits mmap --dir "$mnt" --threads 16 --writers-write "$1" \
 			--file-size 256K --stores 64 --seconds 3 || return
-		waited=$(waits)
+		waited=$(events "usecs[ext4, loads]")
 		((waited == 0 && failed == 0)) || return 0
 	done
 }
 
 make_disk dev_size_mb=32 dif=1 dix=1 guard=0 "${window[@]}"
-device=$(tr : ' ' <"/sys/block/${disk##*/}/dev" | sed 's/ /, /')
 ok "the module loads" load_module
+
+# Who waits ---------------------------------------------------------------------
 
 # Nothing tells ext4 to wait here, so the same load fails and nobody waits.
 must map loses "0 $sectors flakey $disk 0 3600 0"
@@ -71,28 +85,77 @@ write_files 16
 ok "stablewaits: on the disk, write(2) waits" holds 'waited > 0'
 must umount_all
 
-# watch ARGUMENT...: what stablecopies sees of direct writes to stable-pi.
-watch() {
-	wipe
-	protect "$@"
-	trace stablecopies direct --path /dev/mapper/t --seconds 3
+# What is copied, and what is not -----------------------------------------------
+
+# copies ARGUMENT...: what stablecopies sees of direct writes of 4 KiB.
+copies() {
+	trace stablecopies direct --path /dev/mapper/t --seconds 2 "$@"
 	counters t
-	must unmap t
-	local name
-	for name in unstable_writes repairs copies repaired_bytes copied_bytes; do
-		printf -v "seen_$name" %d "$(value "$name")"
-	done
+	seen="$(row 3) $(row 5) $(row 7)"
+	seen_kib="$(row 4) $(row 6) $(row 8)"
 }
 
-watch policy:optimistic recheck:on
+protect_as policy:optimistic recheck:on
+copies
 ok "stablecopies: optimistic repairs" holds 'repaired > 0 && failed == 0'
-ok "stablecopies: each repair is seen" holds 'seen_repairs == repaired && seen_unstable_writes > 0'
-ok "stablecopies: with its bytes" holds 'seen_repaired_bytes == 4096 * repaired'
-ok "stablecopies: optimistic copies nothing else" holds 'seen_copies == 0'
+ok "stablecopies: each repair is seen, and no other copy" is \
+	"$seen" "$((in_place - repaired)) $repaired 0"
+ok "stablecopies: with their data" is \
+	"$seen_kib" "$((4 * (in_place - repaired))) $((4 * repaired)) 0"
+must dmsetup message t 0 reset
+must dmsetup message t 0 policy copy
+copies
+ok "stablecopies: each copy is seen, with its data" is "$seen $seen_kib" "0 0 $writes 0 0 $((4 * writes))"
+ok "stablecopies: and its class" is "$(classes)" pinned
+must dmsetup message t 0 reset
+must dmsetup message t 0 policy auto
+copies --no-mutate
+ok "stablecopies: what nobody changes is not copied" is "$seen $seen_kib" "$writes 0 0 $((4 * writes)) 0 0"
+copies_of_files() {
+	ext4_on /dev/mapper/t
+	must dmsetup message t 0 reset
+	trace stablecopies buffered --path "$mnt/file" --size 256K --seconds 1
+	must umount_all
+}
+copies_of_files
+ok "stablecopies: files are page cache, in place as well" is "$(classes)" cache
 
-watch policy:copy
-ok "stablecopies: each copy is seen" holds 'copied > 0 && seen_copies == copied'
-ok "stablecopies: with its bytes" holds 'seen_copied_bytes == 4096 * copied'
-ok "stablecopies: a copy needs no repair" holds 'seen_repairs == 0 && seen_unstable_writes == 0'
+# Who changes what --------------------------------------------------------------
 
+# scsi_debug leaves old tuples where mkfs had zeroes written.
+must unmap t
+protect_as recheck:on
+trace unstablewrites direct --path /dev/mapper/t --seconds 2
+counters t
+seen_writes=$(row 5) seen_intervals=$(row 6)
+ok "unstablewrites: each one is seen" holds \
+	'unstable > 0 && seen_writes == unstable && seen_intervals >= unstable'
+# io_uring has its own threads for what would have to wait.
+ok "unstablewrites: of the memory of the load" is \
+	"$(awk -v device="$mapped_as" '$1 == device { sub(/^iou-wrk-.*/, "loads", $4); print $2, $3, $4 }' "$work/traced" |
+		sort -u)" "pinned 0:0/0 loads"
+ext4_on /dev/mapper/t
+for i in 1 2 3 4 5; do
+	trace unstablewrites mmap --dir "$mnt" --shared-file --threads 16 --file-size 256K --stores 64 --seconds 2
+	files=$(awk -v device="$mapped_as" '$1 == device && $2 == "cache" && $4 == "loads" { print $3 }' "$work/traced" |
+		grep -v '/0$' | sort -u)
+	[ -z "$files" ] || break
+done
+ok "unstablewrites: no write fails" holds 'failed == 0'
+ok "unstablewrites: of a mapped file, by its inode" is \
+	"$files" "$mapped_as/$(find "$mnt" -xdev -type f -printf '%i\n')"
+must umount_all
+
+# How long reads wait -----------------------------------------------------------
+
+must unmap t
+protect_as
+trace stableverify readback --path /dev/mapper/t --chunk 64K
+counters t
+ok "stableverify: reads are verified" holds 'reads_verified > 0 && corrupt == 0'
+seen_waits=$(events "wait_usecs[$key]") seen_checks=$(events "verify_usecs[$key]")
+ok "stableverify: each wait and each comparison is seen" holds \
+	'seen_waits == reads_verified && seen_checks == reads_verified'
+ok "stableverify: with the time for each KiB" is \
+	"$(events "verify_nsecs_per_kib[$key]")" "$reads_verified"
 finish
