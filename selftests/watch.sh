@@ -30,11 +30,13 @@ devices() {
 	done
 }
 
-# columns N TITLE FILE: that column of each line.
+# columns N TITLE FILE: that column of each line. tracefs comes by itself below
+# debugfs, when somebody looks there.
 columns() {
 	local line
 	while read -ra line; do
-		printf '%s %s\n' "$2" "${line[$1]}"
+		[ "${line[$1]}" = /sys/kernel/debug/tracing ] ||
+			printf '%s %s\n' "$2" "${line[$1]}"
 	done <"$3"
 }
 
