@@ -19,21 +19,6 @@ verified() {
 	holds 'done_writes > 0 && failed == 0 && mismatched == 0 && unreadable == 0'
 }
 
-# written OFFSET KIND NUMBER...: a write of writes.py; the disk holds what the
-# buffers held.
-written() {
-	local offset=$1 kind=$2 out hash size
-	shift 2
-	out=$("$vm/writes.py" "$kind" /dev/mapper/t "$offset" "$@")
-	read -r hash size <<<"$out"
-	[[ $size =~ ^[0-9]+$ ]] || {
-		printf '%s\n' "$out"
-		return 1
-	}
-	is "$(dd if="$disk" bs=1M iflag=direct,skip_bytes,count_bytes skip="$offset" count="$size" status=none |
-		sha256sum | cut -d' ' -f1)" "$hash"
-}
-
 make_disk dev_size_mb=48 dif=1 dix=1 guard=0
 ok "the module loads" load_module
 echo 12 >/proc/sys/vm/nr_hugepages

@@ -41,11 +41,6 @@ batch() {
 	return 1
 }
 
-# requests BYTES: writes of that length that the disk was given.
-requests() {
-	traced "block_rq_issue: $number W[A-Z]* $1 "
-}
-
 # holds_on_disk SUM
 holds_on_disk() {
 	is "$(sum "$at" "$all")" "$1"

@@ -35,11 +35,6 @@ mixed() {
 	return 1
 }
 
-# requests BYTES: writes of that length that the disk was given.
-requests() {
-	traced "block_rq_issue: $number W[A-Z]* $1 "
-}
-
 ok "the module loads" load_module
 make_disk dev_size_mb=16 dif=1 dix=1 guard=0 max_queue=1 delay=$((SELFTEST_SCALE > 1 ? 3 : 1))
 number=$(number_of "$disk")

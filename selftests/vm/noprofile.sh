@@ -31,21 +31,6 @@ mutate() {
 	done
 }
 
-# written OFFSET KIND NUMBER...: a write of writes.py; the disk holds what the
-# buffers held.
-written() {
-	local out hash size at=$1 kind=$2
-	shift 2
-	out=$("$vm/writes.py" "$kind" /dev/mapper/t "$at" "$@")
-	read -r hash size <<<"$out"
-	[[ $size =~ ^[0-9]+$ ]] || {
-		printf '%s\n' "$out"
-		return 1
-	}
-	is "$(dd if="$disk" bs=1M iflag=direct,skip_bytes,count_bytes skip="$at" count="$size" status=none |
-		sha256sum | cut -d' ' -f1)" "$hash"
-}
-
 # A disk without a profile. lib.sh's own waits for the folder of one.
 must modprobe sd_mod
 must modprobe scsi_debug dev_size_mb=16 "${window[@]}"

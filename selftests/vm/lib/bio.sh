@@ -43,6 +43,11 @@ queue() {
 	cat "/sys/dev/block/$(stat -c %Hr:%Lr "$1")/queue/$2"
 }
 
+# requests BYTES: writes of that length that the disk, $number, was given.
+requests() {
+	traced "block_rq_issue: $number W[A-Z]* $1 "
+}
+
 # number_of DEVICE: as trace events have it.
 number_of() {
 	stat -c %Hr,%Lr "$1"
