@@ -77,7 +77,7 @@ nearly() {
 	read -ra real <<<"$2"
 	for i in "${!real[@]}"; do
 		distance=$((${got[i]:--1000} - real[i]))
-		((real[i] == 0 ? got[i] == 0 : ${distance#-} <= real[i] / 20 + 16)) || {
+		((real[i] == 0 ? got[i] == 0 : ${distance#-} <= real[i] / 50 + 8)) || {
 			echo "seen: $1"
 			echo "real: $2"
 			return 1
