@@ -35,16 +35,6 @@ pub enum Class {
 }
 
 impl Class {
-    /// All of them, by their numbers.
-    pub const ALL: [Self; 6] = [
-        Self::Kernel,
-        Self::Waits,
-        Self::Cache,
-        Self::Anon,
-        Self::Pinned,
-        Self::Foreign,
-    ];
-
     /// Whether user space, or a device on its behalf, can change such a page while it is being
     /// written.
     pub fn is_exposed(self) -> bool {
