@@ -12,8 +12,12 @@
 #include "helpers.h"
 
 static const gfp_t SP_GFP_NOIO = GFP_NOIO;
-static const gfp_t SP_GFP_NOIO_TRY = GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN;
-static const gfp_t SP_GFP_NOWAIT_TRY = GFP_NOWAIT | __GFP_NOWARN;
+/*
+ * What may fail leaves the kernel's last pages alone, also where memory is being
+ * reclaimed (PF_MEMALLOC): there is a pool to turn to.
+ */
+static const gfp_t SP_GFP_NOIO_TRY = GFP_NOIO | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN;
+static const gfp_t SP_GFP_NOWAIT_TRY = GFP_NOWAIT | __GFP_NOMEMALLOC | __GFP_NOWARN;
 
 static const u32 SP_REQ_OP_MASK = (__force u32)REQ_OP_MASK;
 static const u32 SP_REQ_INTEGRITY = (__force u32)REQ_INTEGRITY;
