@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
@@ -47,6 +47,30 @@ impl Buffer {
         Ok(Self { map })
     }
 
+    /// Anonymous memory that children share with their parent.
+    pub fn inherited(len: usize) -> io::Result<Self> {
+        // SAFETY: the name is a C string.
+        let fd = unsafe { libc::memfd_create(c"loads".as_ptr(), libc::MFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor is new, and nobody else's.
+        let file = unsafe { File::from_raw_fd(fd) };
+        file.set_len(len as u64)?;
+        Self::shared(&file, len)
+    }
+
+    /// Anonymous private memory from the reserve of huge pages (hugetlb). Fails if
+    /// that does not have enough.
+    pub fn reserved(len: usize) -> io::Result<Self> {
+        let map = MmapOptions::new()
+            .len(len.next_multiple_of(HUGE))
+            .huge(Some(HUGE.ilog2() as u8))
+            .map_anon()?
+            .into();
+        Ok(Self { map })
+    }
+
     /// All of it, in words of the host's byte order.
     pub fn words(&self) -> &[AtomicU64] {
         let words = self.map.as_mut_ptr().cast::<AtomicU64>();
@@ -72,26 +96,34 @@ impl Buffer {
 
     /// Reads from a file at a byte offset; the result can be short.
     pub fn read_at(&self, file: &File, range: Range<usize>, offset: u64) -> io::Result<usize> {
-        let address = self.address(&range).cast();
-        loop {
-            let (fd, len) = (file.as_raw_fd(), range.len());
-            // SAFETY: `address` is that of `len` bytes of the mapping.
-            let read = unsafe { libc::pread(fd, address, len, offset as libc::off_t) };
-            match usize::try_from(read) {
-                Ok(read) => return Ok(read),
-                Err(_) => {
-                    let error = io::Error::last_os_error();
-                    if error.kind() != io::ErrorKind::Interrupted {
-                        return Err(error);
-                    }
-                }
-            }
-        }
+        let (fd, address, len) = (file.as_raw_fd(), self.address(&range), range.len());
+        // SAFETY: `address` is that of `len` bytes of the mapping.
+        uninterrupted(|| unsafe { libc::pread(fd, address.cast(), len, offset as libc::off_t) })
+    }
+
+    /// Writes to a file at a byte offset; the result can be short.
+    pub fn write_at(&self, file: &File, range: Range<usize>, offset: u64) -> io::Result<usize> {
+        let (fd, address, len) = (file.as_raw_fd(), self.address(&range), range.len());
+        // SAFETY: `address` is that of `len` bytes of the mapping.
+        uninterrupted(|| unsafe { libc::pwrite(fd, address.cast(), len, offset as libc::off_t) })
     }
 
     /// msync(2) with MS_SYNC of a range, which must be of whole pages.
     pub fn msync(&self, range: Range<usize>) -> io::Result<()> {
         self.map.flush_range(range.start, range.len())
+    }
+}
+
+/// A system call that returns a number of bytes, again where a signal ended it.
+fn uninterrupted(call: impl Fn() -> libc::ssize_t) -> io::Result<usize> {
+    loop {
+        if let Ok(bytes) = usize::try_from(call()) {
+            return Ok(bytes);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod buffer;
 mod buffered;
 mod direct;
 mod errno;
+mod fork;
 mod hold;
 mod ledger;
 mod mmap;
@@ -47,6 +48,7 @@ enum Load {
     Readback(readback::Args),
     Buffered(buffered::Args),
     Hold(hold::Args),
+    Fork(fork::Args),
     Report(report::Args),
 }
 
@@ -87,6 +89,7 @@ fn run(load: Load) -> Result<()> {
         Load::Readback(args) => print(&readback::run(&args)?),
         Load::Buffered(args) => print(&buffered::run(&args)?),
         Load::Hold(args) => print(&hold::run(&args)?),
+        Load::Fork(args) => print(&fork::run(&args)?),
         Load::Report(args) => report::run(&args),
     }
 }

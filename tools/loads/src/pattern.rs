@@ -32,8 +32,13 @@ impl Pattern {
 
     /// Whether a block holds this and nothing else.
     pub fn matches(&self, block: &[AtomicU64]) -> bool {
+        self.matches_except(block, None)
+    }
+
+    /// The same, whatever one of the words holds.
+    pub fn matches_except(&self, block: &[AtomicU64], skip: Option<usize>) -> bool {
         let mut words = block.iter().enumerate();
-        words.all(|(index, word)| word.load(Relaxed) == self.word(index))
+        words.all(|(index, word)| skip == Some(index) || word.load(Relaxed) == self.word(index))
     }
 
     fn word(&self, index: usize) -> u64 {

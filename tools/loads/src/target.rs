@@ -35,6 +35,8 @@ pub struct Target {
     pub size: u64,
     /// What direct I/O must be aligned to, bytes: a device's logical block.
     pub block_size: u64,
+    /// Whether it is a block device.
+    pub is_device: bool,
 }
 
 impl Target {
@@ -68,6 +70,7 @@ impl Target {
             file,
             size,
             block_size,
+            is_device: kind.is_block_device(),
         })
     }
 
