@@ -220,6 +220,21 @@ field() {
 	sed -nE "s/.*[{,]\"$1\":\"?([^,}\"]*).*/\1/p" <<<"${outcome:-}"
 }
 
+# written OFFSET KIND NUMBER...: a write of writes.py; the disk holds what the
+# buffers held.
+written() {
+	local offset=$1 kind=$2 out hash size
+	shift 2
+	out=$("$vm/writes.py" "$kind" /dev/mapper/t "$offset" "$@")
+	read -r hash size <<<"$out"
+	[[ $size =~ ^[0-9]+$ ]] || {
+		printf '%s\n' "$out"
+		return 1
+	}
+	is "$(dd if="$disk" bs=1M iflag=direct,skip_bytes,count_bytes skip="$offset" count="$size" status=none |
+		sha256sum | cut -d' ' -f1)" "$hash"
+}
+
 # Everything that the disk holds passes the kernel's own verification.
 reads_back() {
 	load readback --path "${1:-$disk}" || return
@@ -291,21 +306,6 @@ traced() {
 # The kernel log -------------------------------------------------------------
 
 log_position=0
-
-# written OFFSET KIND NUMBER...: a write of writes.py; the disk holds what the
-# buffers held.
-written() {
-	local offset=$1 kind=$2 out hash size
-	shift 2
-	out=$("$vm/writes.py" "$kind" /dev/mapper/t "$offset" "$@")
-	read -r hash size <<<"$out"
-	[[ $size =~ ^[0-9]+$ ]] || {
-		printf '%s\n' "$out"
-		return 1
-	}
-	is "$(dd if="$disk" bs=1M iflag=direct,skip_bytes,count_bytes skip="$offset" count="$size" status=none |
-		sha256sum | cut -d' ' -f1)" "$hash"
-}
 
 # log_mark: new_log prints what comes after this.
 log_mark() {
