@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 use clap::{value_parser, ValueEnum};
@@ -148,6 +149,10 @@ impl Part {
     }
 }
 
+/// From one child to the next: an operation of a fast device. Without it the parent
+/// does little but fork.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Bytes of the target that a load with so many pages needs.
 fn size(pages: u64) -> u64 {
     Part::IO.len() as u64 * pages * STRIDE
@@ -261,6 +266,7 @@ impl Shared<'_> {
                         Ok(()) => *number += 1,
                         Err(e) => forks = Err(e),
                     }
+                    thread::sleep(PAUSE);
                 }
             }
             self.stop.store(true, Relaxed);
