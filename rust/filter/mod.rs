@@ -88,7 +88,7 @@ struct Live {
 /// Copied ─── rejected ─────────────────▶ Rejected   for a worker
 /// Fetched ── unless it failed ─────────▶ Arrived    for a worker
 /// ```
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub enum State {
     /// One whose outcome goes up as it is.
     #[default]
@@ -261,8 +261,17 @@ impl Target for StablePi {
     }
 
     fn end_io(&self, mut io: Io<'_, Self, Completing>, status: Status) -> Ended {
+        let (state, bytes) = (*io.state(), io.data_bytes());
+        // What ends so has not been tried, and whoever wants it comes again.
+        if status != Status::AGAIN {
+            match state {
+                State::Written(written) => written.count(self, bytes),
+                State::Copied(copied) => copied.count(self, bytes),
+                _ => {}
+            }
+        }
         let outcome = outcome(status);
-        let suspect = match *io.state() {
+        let suspect = match state {
             State::Written(written) if written.needs_look(outcome) => {
                 State::Suspect(written, status)
             }

@@ -39,8 +39,19 @@ pub struct Written {
 pub struct Copied {
     /// Where it went, in sectors of 512 bytes of the device below.
     sector: u64,
-    /// The tuples that came from above; without, they are ours.
-    payload: Option<Payload>,
+    /// Whose the tuples are.
+    tuples: Tuples,
+    /// What is behind it in its zone would have been refused by the time that it is sent again.
+    zoned: bool,
+}
+
+/// Whose tuples a copy went down with.
+#[derive(Clone, Copy)]
+enum Tuples {
+    /// Ours, for data from pages of this class.
+    Ours(mm::Class),
+    /// Those that came from above.
+    Forwarded(Payload),
 }
 
 impl Copied {
@@ -49,11 +60,38 @@ impl Copied {
     /// Nobody can have changed the copy, but the block layer may have made one request of it and of
     /// a write that somebody else did change.
     pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
-        outcome == Outcome::Protection
+        outcome == Outcome::Protection && !self.zoned
+    }
+
+    fn payload(&self) -> Option<&Payload> {
+        match &self.tuples {
+            Tuples::Ours(_) => None,
+            Tuples::Forwarded(payload) => Some(payload),
+        }
+    }
+
+    /// Counts it, with `bytes` bytes of data.
+    pub(super) fn count(&self, filter: &StablePi, bytes: u32) {
+        match self.tuples {
+            Tuples::Ours(class) => {
+                filter.count_write(Counter::Copied, bytes);
+                filter.counters.add(Counter::copied(class), 1);
+            }
+            Tuples::Forwarded(_) => filter.count_write(Counter::Forwarded, bytes),
+        }
     }
 }
 
 impl Written {
+    /// Counts it, with `bytes` bytes of data.
+    pub(super) fn count(&self, filter: &StablePi, bytes: u32) {
+        let how = match self.payload {
+            None => Counter::InPlace,
+            Some(_) => Counter::Forwarded,
+        };
+        filter.count_write(how, bytes);
+    }
+
     /// Whether a worker is to look at it, since it ended with `outcome`.
     pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
         self.promise.needs_look(outcome)
@@ -101,13 +139,6 @@ fn in_place(
     if let Err(status) = ready {
         return io.end(status);
     }
-    filter.count_write(
-        match payload {
-            None => Counter::InPlace,
-            Some(_) => Counter::Forwarded,
-        },
-        io.data_bytes(),
-    );
     trace::in_place(&filter.extent(to, io.data_bytes()), || {
         io.owner(0, io.data_bytes()).class()
     });
@@ -130,9 +161,7 @@ fn copy(
         Ok(copy) => copy,
         Err(status) => return io.end(status),
     };
-    *io.state() = filter.copied(to, None);
-    filter.count_write(Counter::Copied, copy.bytes());
-    filter.counters.add(Counter::copied(class), 1);
+    *io.state() = filter.copied(to, Tuples::Ours(class));
     trace::copy(&filter.extent(to, copy.bytes()), class, false);
     io.submit_copy(copy)
 }
@@ -145,8 +174,7 @@ fn copy_with_payload(
 ) -> Mapped {
     match io.copy_with_payload(to, payload) {
         Ok(Some(copy)) => {
-            *io.state() = filter.copied(to, Some(*payload));
-            filter.count_write(Counter::Forwarded, copy.bytes());
+            *io.state() = filter.copied(to, Tuples::Forwarded(*payload));
             io.submit_copy(copy)
         }
         Ok(None) => io.end(Status::PROTECTION),
@@ -156,18 +184,15 @@ fn copy_with_payload(
 
 impl StablePi {
     /// The state of a write that goes down as a copy.
-    fn copied(&self, to: &Destination<'_>, payload: Option<Payload>) -> State {
-        // What belongs behind it in a zone would have been refused meanwhile.
-        if self.zoned {
-            return State::Passed;
-        }
+    fn copied(&self, to: &Destination<'_>, tuples: Tuples) -> State {
         State::Copied(Copied {
             sector: to.sector,
-            payload,
+            tuples,
+            zoned: self.zoned,
         })
     }
 
-    /// Counts a write of `bytes` bytes that goes down in the way that `how` says.
+    /// Counts a write of `bytes` bytes that went down in the way that `how` says.
     fn count_write(&self, how: Counter, bytes: u32) {
         self.counters.add(Counter::Writes, 1);
         self.counters.add(how, 1);
@@ -188,7 +213,7 @@ pub(super) fn send_again(
     let to = filter.destination(copied.sector);
     let mut last = Status::OK;
     let sent = settle::in_pieces(io.data_bytes(), |done| {
-        let (status, bytes) = io.write_copy(&to, copied.payload.as_ref(), done)?;
+        let (status, bytes) = io.write_copy(&to, copied.payload(), done)?;
         last = status;
         Ok((outcome(status), bytes))
     });
