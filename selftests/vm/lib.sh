@@ -81,7 +81,8 @@ make_disk() {
 	must modprobe sd_mod
 	must modprobe scsi_debug "$@"
 	wait_for 10 find_disk || bail "scsi_debug made no disk"
-	wait_for 5 test -e "/sys/block/${disk##*/}/integrity/format" || bail "$disk has no sysfs folder"
+	[[ " $* " != *" dix=1 "* ]] || wait_for 5 test -e "/sys/block/${disk##*/}/integrity/format" ||
+		bail "$disk has no sysfs folder"
 }
 
 drop_disk() {

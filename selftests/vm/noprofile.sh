@@ -31,10 +31,7 @@ mutate() {
 	done
 }
 
-# A disk without a profile. lib.sh's own waits for the folder of one.
-must modprobe sd_mod
-must modprobe scsi_debug dev_size_mb=16 "${window[@]}"
-wait_for 10 find_disk || bail "scsi_debug made no disk"
+make_disk dev_size_mb=16 "${window[@]}"
 ok "the disk has no profile" is "$(cat "/sys/block/${disk##*/}/integrity/format" 2>/dev/null || echo none)" none
 ok "the module loads" load_module
 
