@@ -6,7 +6,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 . selftests/ktap.sh
 
-plan 2
+plan 3
 
 # shellcheck disable=SC2317
 format() {
@@ -19,7 +19,7 @@ format() {
 	qemu/enter rustfmt --check --config-path .rustfmt.toml "${files[@]}"
 }
 
-for folder in rust tools; do
+for folder in rust samples tools; do
 	ok "rustfmt in $folder/" format "$folder"
 done
 finish
