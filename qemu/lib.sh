@@ -80,6 +80,11 @@ root_dir() {
 	printf '%s/root-%s\n' "$cache" "$(hash_of "$top/qemu/packages" "$top/qemu/mkroot")"
 }
 
+# disk_file: the disk of the virtual machine, with all of the root file system.
+disk_file() {
+	printf '%s/disk-%s\n' "$cache" "$( (root_dir && cat "$top/qemu/mkdisk") | sha256sum | cut -c1-16)"
+}
+
 # kernel_dir stock|debug: the folder of that kernel of series $KERNEL.
 kernel_dir() {
 	local link=$cache/$1-${KERNEL:-7.2}
