@@ -51,16 +51,20 @@ endif
 tools: setup
 	@qemu/enter cargo build --quiet --release --locked -p loads
 
+.PHONY: crates
+crates: setup
+	@qemu/setup crates
+
 .PHONY: demo
 demo: module tools
 	@tools/demo
 
 .PHONY: test
-test: module tools
+test: module tools crates
 	@selftests/run
 
 .PHONY: test-debug
-test-debug: debug-kernel tools
+test-debug: debug-kernel tools crates
 	@selftests/run --kernel debug
 
 .PHONY: check

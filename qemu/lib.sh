@@ -85,6 +85,15 @@ disk_file() {
 	printf '%s/disk-%s\n' "$cache" "$( (root_dir && cat "$top/qemu/mkdisk") | sha256sum | cut -c1-16)"
 }
 
+# crates_dir: the folder of the programs that are built from crates.
+crates_dir() {
+	printf '%s/crates-%s\n' "$cache" "$( (
+		root_dir
+		cat "$top/qemu/crates"
+		sed -n '/^build_crates/,/^make_crates/p' "$top/qemu/setup"
+	) | sha256sum | cut -c1-16)"
+}
+
 # kernel_dir stock|debug: the folder of that kernel of series $KERNEL.
 kernel_dir() {
 	local link=$cache/$1-${KERNEL:-7.2}
