@@ -10,6 +10,7 @@
 #include <linux/device-mapper.h>
 
 #include "helpers.h"
+#include "mm.h"
 
 static const gfp_t SP_GFP_NOIO = GFP_NOIO;
 /*

@@ -1,13 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory management: who can change a page.
+//! Memory management: who can change a page, and how to keep them from it.
 //!
 //! Safe abstractions, written as if for `kernel::mm`.
+//!
+//! - [`Class`] says who can change a page.
+//! - [`Folio`] is memory of the page cache; [`Locked`], [`Stable`] and [`Writeback`] are folios of
+//!   which more is known, each with what can be done with it then.
+//! - [`Mapping`] is the page cache of a file, and where folios are found.
+//! - [`Fault`] is a page fault, [`VmFault`] what is said of it.
+//!
+//! # Lock order
+//!
+//! ```text
+//! mmap_lock or the lock of the area
+//!   protection against freezing (sb_start_pagefault)
+//!     invalidate_lock
+//!       locks of folios of one mapping, in ascending order; the writeback of each is waited for
+//!       before the next one is locked
+//!         i_mmap_rwsem
+//!           locks of page tables
+//!         i_pages
+//! ```
 
 mod class;
+mod fault;
+mod folio;
+mod locked;
+mod mapping;
+mod stable;
+mod writeback;
 
-pub use self::class::{
-    Class,
-    File,
-    Owner, //
+pub use self::{
+    class::{
+        Class,
+        File,
+        Owner, //
+    },
+    fault::{
+        Fault,
+        VmFault, //
+    },
+    folio::{
+        Folio,
+        Sleep, //
+    },
+    locked::Locked,
+    mapping::Mapping,
+    stable::Stable,
+    writeback::Writeback, //
 };

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/backing-dev.h>
+#include <linux/dax.h>
+#include <linux/highmem.h>
+#include <linux/magic.h>
+#include <linux/rmap.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <linux/timekeeping.h>
+
+#include "mm.h"
+
+void sp_folio_get(struct folio *folio)
+{
+	folio_get(folio);
+}
+
+void sp_folio_put(struct folio *folio)
+{
+	folio_put(folio);
+}
+
+struct folio *sp_page_folio(struct page *page)
+{
+	return page_folio(page);
+}
+
+unsigned int sp_folio_order(struct folio *folio)
+{
+	return folio_order(folio);
+}
+
+pgoff_t sp_folio_index(struct folio *folio)
+{
+	return READ_ONCE(folio->index);
+}
+
+bool sp_folio_contains(struct folio *folio, pgoff_t index)
+{
+	return index - folio->index < folio_nr_pages(folio);
+}
+
+struct address_space *sp_folio_mapping(struct folio *folio)
+{
+	return READ_ONCE(folio->mapping);
+}
+
+struct page *sp_folio_page(struct folio *folio, size_t i)
+{
+	return folio_page(folio, i);
+}
+
+bool sp_folio_test_uptodate(struct folio *folio)
+{
+	return folio_test_uptodate(folio);
+}
+
+bool sp_folio_test_dirty(struct folio *folio)
+{
+	return folio_test_dirty(folio);
+}
+
+bool sp_folio_test_writeback(struct folio *folio)
+{
+	return folio_test_writeback(folio);
+}
+
+bool sp_folio_test_locked(struct folio *folio)
+{
+	return folio_test_locked(folio);
+}
+
+bool sp_folio_maybe_dma_pinned(struct folio *folio)
+{
+	return folio_maybe_dma_pinned(folio);
+}
+
+void sp_folio_mark_uptodate(struct folio *folio)
+{
+	folio_mark_uptodate(folio);
+}
+
+void sp_folio_lock(struct folio *folio)
+{
+	folio_lock(folio);
+}
+
+int sp_folio_lock_killable(struct folio *folio)
+{
+	return folio_lock_killable(folio);
+}
+
+bool sp_folio_trylock(struct folio *folio)
+{
+	return folio_trylock(folio);
+}
+
+int sp_folio_mkclean(struct folio *folio)
+{
+	return folio_mkclean(folio);
+}
+
+void sp_folio_start_writeback(struct folio *folio)
+{
+	folio_start_writeback(folio);
+}
+
+void sp_folio_read(struct folio *folio, size_t offset, void *to, size_t len)
+{
+	memcpy_from_folio(to, folio, offset, len);
+}
+
+void sp_folio_write(struct folio *folio, size_t offset, const void *from, size_t len)
+{
+	memcpy_to_folio(folio, offset, from, len);
+}
+
+void sp_folio_zero(struct folio *folio, size_t start, size_t end)
+{
+	folio_zero_segment(folio, start, end);
+}
+
+/*
+ * The file of a hugetlb mapping is indexed in huge pages and written without
+ * folio locks; DAX has no folios; guest_memfd is not for the host to look at.
+ */
+enum sp_mapping_kind sp_mapping_kind(struct address_space *mapping)
+{
+	if (shmem_mapping(mapping))
+		return SP_MAPPING_SHMEM;
+	if (!mapping->host || dax_mapping(mapping) || mapping_inaccessible(mapping) ||
+	    mapping->host->i_sb->s_magic == HUGETLBFS_MAGIC ||
+	    !mapping->a_ops->read_folio)
+		return SP_MAPPING_OTHER;
+	return SP_MAPPING_CACHE;
+}
+
+u32 sp_mapping_device(struct address_space *mapping)
+{
+	struct inode *inode = mapping->host;
+
+	return S_ISBLK(inode->i_mode) ? inode->i_rdev : inode->i_sb->s_dev;
+}
+
+u64 sp_mapping_inode(struct address_space *mapping)
+{
+	struct inode *inode = mapping->host;
+
+	return S_ISBLK(inode->i_mode) ? 0 : inode->i_ino;
+}
+
+s64 sp_mapping_size(struct address_space *mapping)
+{
+	return i_size_read(mapping->host);
+}
+
+bool sp_mapping_test(struct address_space *mapping, enum mapping_flags flag)
+{
+	return test_bit(flag, &mapping->flags);
+}
+
+bool sp_mapping_can_writeback(struct address_space *mapping)
+{
+	return mapping_can_writeback(mapping);
+}
+
+unsigned int sp_mapping_max_order(struct address_space *mapping)
+{
+	return mapping_max_folio_order(mapping);
+}
+
+struct folio *sp_mapping_get(struct address_space *mapping, pgoff_t index)
+{
+	return filemap_get_folio(mapping, index);
+}
+
+struct folio *sp_mapping_grab(struct address_space *mapping, pgoff_t index, size_t len)
+{
+	return __filemap_get_folio(mapping, index, FGP_WRITEBEGIN | fgf_set_order(len),
+				   mapping_gfp_mask(mapping));
+}
+
+struct folio *sp_mapping_read(struct address_space *mapping, pgoff_t index,
+			      struct file *file)
+{
+	if (shmem_mapping(mapping))
+		return shmem_read_folio(mapping, index);
+	return read_mapping_folio(mapping, index, file);
+}
+
+void sp_sb_start_pagefault(struct super_block *sb)
+{
+	sb_start_pagefault(sb);
+}
+
+void sp_sb_end_pagefault(struct super_block *sb)
+{
+	sb_end_pagefault(sb);
+}
+
+bool sp_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+u64 sp_ktime_get_ns(void)
+{
+	return ktime_get_ns();
+}
