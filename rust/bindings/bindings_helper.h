@@ -8,6 +8,7 @@
 #include <linux/crc-t10dif.h>
 #include <linux/crc64.h>
 #include <linux/device-mapper.h>
+#include <linux/stable_pages.h>
 
 #include "helpers.h"
 #include "mm.h"

@@ -5,11 +5,11 @@
 #include <linux/highmem.h>
 #include <linux/magic.h>
 #include <linux/rmap.h>
-#include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/timekeeping.h>
 
 #include "mm.h"
+#include "mm_events.h"
 
 void sp_folio_get(struct folio *folio)
 {
@@ -199,12 +199,18 @@ void sp_sb_end_pagefault(struct super_block *sb)
 	sb_end_pagefault(sb);
 }
 
-bool sp_fatal_signal_pending(void)
-{
-	return fatal_signal_pending(current);
-}
-
 u64 sp_ktime_get_ns(void)
 {
 	return ktime_get_ns();
+}
+
+void sp_trace_mkwrite_wait(const struct sp_place *place, u64 ns, int error)
+{
+	trace_mkwrite_wait(place, ns, error);
+}
+
+void sp_trace_range_retry(const struct sp_place *place, unsigned int reason,
+			  unsigned int retries)
+{
+	trace_range_retry(place, reason, retries);
 }

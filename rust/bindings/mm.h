@@ -61,7 +61,24 @@ struct folio *sp_mapping_read(struct address_space *mapping, pgoff_t index,
 void sp_sb_start_pagefault(struct super_block *sb);
 void sp_sb_end_pagefault(struct super_block *sb);
 
-bool sp_fatal_signal_pending(void);
 u64 sp_ktime_get_ns(void);
+
+/**
+ * struct sp_place - a folio's place in a file
+ * @ino:	number of the inode
+ * @index:	index of the page
+ * @dev:	device of the inode's filesystem, or the block device itself
+ * @order:	of the folio
+ */
+struct sp_place {
+	u64 ino;
+	u64 index;
+	u32 dev;
+	u32 order;
+};
+
+void sp_trace_mkwrite_wait(const struct sp_place *place, u64 ns, int error);
+void sp_trace_range_retry(const struct sp_place *place, unsigned int reason,
+			  unsigned int retries);
 
 #endif /* STABLE_PAGES_MM_H */

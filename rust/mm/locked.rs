@@ -5,6 +5,7 @@
 use super::{Class, Folio, Mapping, Owner, Sleep, Stable, Writeback};
 use crate::bindings;
 use core::{
+    mem::ManuallyDrop,
     ops::Deref,
     ptr::NonNull, //
 };
@@ -30,6 +31,13 @@ impl<R: Deref<Target = Folio>> Locked<R> {
     pub(crate) unsafe fn from_locked(folio: R) -> Self {
         // INVARIANT: The caller vouches for it.
         Self(folio)
+    }
+
+    /// The folio stays locked, and somebody else unlocks it.
+    pub(crate) fn into_locked(self) -> R {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so that the value is moved out of it once.
+        unsafe { core::ptr::read(&this.0) }
     }
 
     /// Whether the folio is still a part of `mapping`, which it is not after it was truncated.

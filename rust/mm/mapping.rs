@@ -7,7 +7,7 @@ use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
     error::from_err_ptr,
-    fs::File,
+    fs::LocalFile,
     page::PAGE_SIZE,
     prelude::*,
     sync::aref::ARef,
@@ -45,9 +45,14 @@ impl Mapping {
     }
 
     /// The mapping with the data of an open file.
-    pub fn of(file: &File) -> &Self {
+    pub fn of(file: &LocalFile) -> &Self {
         // SAFETY: An open file keeps its inode, and its mapping does not change.
         unsafe { Self::from_raw((*file.as_ptr()).f_mapping) }
+    }
+
+    pub(super) fn super_block(&self) -> *mut bindings::super_block {
+        // SAFETY: By the type invariant the mapping has an inode, whose superblock does not change.
+        unsafe { (*(*self.as_raw()).host).i_sb }
     }
 
     /// The size of the file, in bytes. Any context.
@@ -166,7 +171,7 @@ impl Mapping {
     ///
     /// `ENOMEM`, and what the filesystem says, such as `EIO`; `EOPNOTSUPP` where folios do not hold
     /// the data.
-    pub fn read(&self, index: usize, file: Option<&File>) -> Result<ARef<Folio>> {
+    pub fn read(&self, index: usize, file: Option<&LocalFile>) -> Result<ARef<Folio>> {
         self.must_be_unmapped()?;
         let file = file.map_or(core::ptr::null_mut(), |file| file.as_ptr());
         // SAFETY: By the type invariant the mapping has an inode, and it has `->read_folio` or is

@@ -8,7 +8,8 @@
 //! - [`Folio`] is memory of the page cache; [`Locked`], [`Stable`] and [`Writeback`] are folios of
 //!   which more is known, each with what can be done with it then.
 //! - [`Mapping`] is the page cache of a file, and where folios are found.
-//! - [`Fault`] is a page fault, [`VmFault`] what is said of it.
+//! - [`Fault`] is a page fault, [`VmFault`] what is said of it, [`page_mkwrite`] what to do for one.
+//! - [`StableRange`] is a part of a file that nobody changes.
 //!
 //! # Lock order
 //!
@@ -28,7 +29,10 @@ mod fault;
 mod folio;
 mod locked;
 mod mapping;
+mod mkwrite;
+mod range;
 mod stable;
+mod trace;
 mod writeback;
 
 pub use self::{
@@ -47,6 +51,15 @@ pub use self::{
     },
     locked::Locked,
     mapping::Mapping,
+    mkwrite::{
+        page_mkwrite,
+        page_mkwrite_stacked,
+        Wait, //
+    },
+    range::{
+        RangeError,
+        StableRange, //
+    },
     stable::Stable,
     writeback::Writeback, //
 };

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `->page_mkwrite`: the first store into a clean page of a shared mapping.
+//!
+//! The same for filesystems in C:
+//! [`include/linux/stable_pages.h`](srctree/include/linux/stable_pages.h).
+
+use super::{trace, Fault, Folio, Locked, Mapping, Sleep, VmFault};
+use crate::bindings;
+use kernel::{
+    error::to_result,
+    fs::LocalFile,
+    prelude::*, //
+};
+
+/// Where a store waits for writeback of its folio to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Always.
+    Always,
+    /// Where the mapping asks for it ([`Mapping::has_stable_writes`]).
+    IfAsked,
+}
+
+/// Lets a store into `fault`'s folio go on once its data may change, and returns
+/// [`VmFault::LOCKED`] with the folio locked. To be called from `->page_mkwrite`; sleeps.
+///
+/// In this order, each inside of what was before:
+///
+/// 1. protection against freezing, and the times of the file;
+/// 2. the folio's lock;
+/// 3. whether the folio is still part of the mapping, and within the file;
+/// 4. the wait for writeback, which does not begin again while the folio is locked;
+/// 5. `prepare`, with the folio and the number of its bytes within the file: what the filesystem
+///    needs so that the folio can be written later, such as blocks. It may change the data;
+/// 6. the folio is dirty.
+///
+/// # Errors
+///
+/// The folio is unlocked. [`VmFault::NOPAGE`] where it was truncated; otherwise what
+/// [`VmFault::from_error`] makes of the error of `prepare` or of the times.
+///
+/// A fatal signal ends the waits with [`VmFault::SIGBUS`]. With [`VmFault::NOPAGE`] a system call
+/// that stores into the mapping would fault again at once, and again, until writeback ends: nobody
+/// looks for signals there. The process never gets to see the `SIGBUS`.
+pub fn page_mkwrite(
+    fault: &Fault,
+    wait: Wait,
+    prepare: impl FnOnce(&Locked<&Folio>, usize) -> Result,
+) -> VmFault {
+    let Some(folio) = fault.folio() else {
+        return VmFault::SIGBUS;
+    };
+    let mapping = fault.mapping();
+    let _protection = Pagefault::start(mapping);
+    let locked = || {
+        update_time(fault.file())?;
+        let folio = folio.lock(Sleep::Killable)?;
+        let len = bytes_within(&folio, mapping).ok_or(EFAULT)?;
+        wait_writeback(&folio, mapping, wait)?;
+        prepare(&folio, len)?;
+        folio.mark_dirty();
+        Ok(folio)
+    };
+    hand_over(locked())
+}
+
+/// The same for a file whose `->page_mkwrite` is `lower`, for a filesystem that returns its folio
+/// unlocked, or does not wait: `lower` is called first, and only where it lets the store go on the
+/// folio is locked, looked at, and waited for. Sleeps.
+///
+/// # Errors
+///
+/// Those of `lower`, as they are; otherwise as [`page_mkwrite`].
+pub fn page_mkwrite_stacked(
+    fault: &Fault,
+    wait: Wait,
+    lower: impl FnOnce(&Fault) -> VmFault,
+) -> VmFault {
+    let result = lower(fault);
+    if result.is_error() || result.contains(VmFault::NOPAGE) {
+        return result;
+    }
+    let Some(folio) = fault.folio() else {
+        return VmFault::SIGBUS;
+    };
+    let mapping = fault.mapping();
+    if result.contains(VmFault::LOCKED) {
+        // SAFETY: `lower` has locked the folio and says so, with which it hands over the lock.
+        let folio = unsafe { Locked::from_locked(folio) };
+        return hand_over_stacked(folio, mapping, wait);
+    }
+    // `lower` has ended its own protection against freezing: since then all may have been written.
+    let _protection = Pagefault::start(mapping);
+    match folio.lock(Sleep::Killable) {
+        Ok(folio) => {
+            if folio.is_in(mapping) {
+                folio.mark_dirty();
+            }
+            hand_over_stacked(folio, mapping, wait)
+        }
+        Err(error) => VmFault::from_error(error),
+    }
+}
+
+fn hand_over_stacked(folio: Locked<&Folio>, mapping: &Mapping, wait: Wait) -> VmFault {
+    let checked = || {
+        bytes_within(&folio, mapping).ok_or(EFAULT)?;
+        wait_writeback(&folio, mapping, wait)
+    };
+    hand_over(checked().map(|()| folio))
+}
+
+/// The lock goes to who called `->page_mkwrite`.
+fn hand_over(folio: Result<Locked<&Folio>>) -> VmFault {
+    match folio {
+        Ok(folio) => {
+            folio.into_locked();
+            VmFault::LOCKED
+        }
+        Err(error) => VmFault::from_error(error),
+    }
+}
+
+/// How many bytes of a folio are within the file; `None` if it has been truncated.
+fn bytes_within(folio: &Locked<&Folio>, mapping: &Mapping) -> Option<usize> {
+    let left = mapping.size().checked_sub(folio.pos())?;
+    let len = left.min(folio.size() as u64) as usize;
+    (folio.is_in(mapping) && len != 0).then_some(len)
+}
+
+fn wait_writeback(folio: &Locked<&Folio>, mapping: &Mapping, wait: Wait) -> Result {
+    let asked = wait == Wait::Always || mapping.has_stable_writes();
+    if !asked || !folio.is_under_writeback() {
+        return Ok(());
+    }
+    let start = now();
+    let result = folio.wait_writeback(Sleep::Killable);
+    let error = result.err().map_or(0, Error::to_errno);
+    trace::mkwrite_wait(mapping, folio.index(), folio.order(), now() - start, error);
+    result
+}
+
+fn now() -> u64 {
+    // SAFETY: Can be called in any context.
+    unsafe { bindings::sp_ktime_get_ns() }
+}
+
+fn update_time(file: &LocalFile) -> Result {
+    // SAFETY: The file is open.
+    to_result(unsafe { bindings::file_update_time(file.as_ptr()) })
+}
+
+/// Protection of a store against freezing of the filesystem (`sb_start_pagefault()`).
+///
+/// # Invariants
+///
+/// The superblock has it from us, and outlives it: `fault` has the file open.
+struct Pagefault(*mut bindings::super_block);
+
+impl Pagefault {
+    /// Sleeps while the filesystem is frozen.
+    fn start(mapping: &Mapping) -> Self {
+        let sb = mapping.super_block();
+        // SAFETY: An inode has a superblock, and a fault holds nothing that comes after this.
+        unsafe { bindings::sp_sb_start_pagefault(sb) };
+        // INVARIANT: Right above; the mapping keeps the inode, and that the superblock.
+        Self(sb)
+    }
+}
+
+impl Drop for Pagefault {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it was started.
+        unsafe { bindings::sp_sb_end_pagefault(self.0) }
+    }
+}
+
+impl From<bindings::stable_wait> for Wait {
+    fn from(wait: bindings::stable_wait) -> Self {
+        match wait {
+            bindings::stable_wait_STABLE_WAIT_IF_ASKED => Self::IfAsked,
+            _ => Self::Always,
+        }
+    }
+}
+
+/// [`page_mkwrite`] for C, with nothing to prepare.
+///
+/// # Safety
+///
+/// To be called as `->page_mkwrite`, with the fault that was for.
+#[no_mangle]
+unsafe extern "C" fn stable_page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+    // SAFETY: The caller vouches for the fault.
+    let fault = unsafe { Fault::from_raw(vmf) };
+    page_mkwrite(fault, Wait::Always, |_, _| Ok(())).into_raw()
+}
+
+/// [`page_mkwrite`] for C.
+///
+/// # Safety
+///
+/// To be called as `->page_mkwrite`, with the fault that was for. `prepare` can be called with it
+/// and its locked folio, and leaves that locked.
+#[no_mangle]
+unsafe extern "C" fn stable_page_mkwrite_prepare(
+    vmf: *mut bindings::vm_fault,
+    wait: bindings::stable_wait,
+    prepare: bindings::stable_prepare_t,
+) -> bindings::vm_fault_t {
+    // SAFETY: The caller vouches for the fault.
+    let fault = unsafe { Fault::from_raw(vmf) };
+    page_mkwrite(fault, wait.into(), |folio, len| match prepare {
+        // SAFETY: The caller vouches for the function.
+        Some(prepare) => to_result(unsafe { prepare(vmf, folio.as_raw(), len) }),
+        None => Ok(()),
+    })
+    .into_raw()
+}
+
+/// [`page_mkwrite_stacked`] for C.
+///
+/// # Safety
+///
+/// To be called as `->page_mkwrite`, with the fault that was for. `lower` is valid, and its
+/// `page_mkwrite`, where it has one, can be called with that fault.
+#[no_mangle]
+unsafe extern "C" fn stable_page_mkwrite_stacked(
+    vmf: *mut bindings::vm_fault,
+    wait: bindings::stable_wait,
+    lower: *const bindings::vm_operations_struct,
+) -> bindings::vm_fault_t {
+    // SAFETY: The caller vouches for the fault.
+    let fault = unsafe { Fault::from_raw(vmf) };
+    // SAFETY: The caller vouches for `lower`.
+    let lower = unsafe { (*lower).page_mkwrite };
+    page_mkwrite_stacked(fault, wait.into(), |_| match lower {
+        // SAFETY: As above.
+        Some(lower) => VmFault::from_raw(unsafe { lower(vmf) }),
+        None => VmFault::NONE,
+    })
+    .into_raw()
+}
+
+// The header says the same as the functions.
+const _: [unsafe extern "C" fn(*mut bindings::vm_fault) -> bindings::vm_fault_t; 2] =
+    [bindings::stable_page_mkwrite, stable_page_mkwrite];
+const _: [unsafe extern "C" fn(
+    *mut bindings::vm_fault,
+    bindings::stable_wait,
+    bindings::stable_prepare_t,
+) -> bindings::vm_fault_t; 2] = [
+    bindings::stable_page_mkwrite_prepare,
+    stable_page_mkwrite_prepare,
+];
+const _: [unsafe extern "C" fn(
+    *mut bindings::vm_fault,
+    bindings::stable_wait,
+    *const bindings::vm_operations_struct,
+) -> bindings::vm_fault_t; 2] = [
+    bindings::stable_page_mkwrite_stacked,
+    stable_page_mkwrite_stacked,
+];
