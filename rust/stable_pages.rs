@@ -7,6 +7,7 @@
 //!
 //! - [`filter`]: the device-mapper target `stable-pi`;
 //! - [`block`]: safe abstractions of the block layer and of device mapper;
+//! - [`fs`]: safe abstractions of filesystems, above all of stackable ones;
 //! - [`mm`]: safe abstractions of memory management;
 //! - [`pi`]: protection information itself, without a kernel around it;
 //! - `bindings`: raw C.
@@ -16,6 +17,7 @@ use kernel::prelude::*;
 mod bindings;
 pub mod block;
 pub mod filter;
+pub mod fs;
 pub mod mm;
 pub mod pi;
 

@@ -8,8 +8,14 @@
 #include <linux/crc-t10dif.h>
 #include <linux/crc64.h>
 #include <linux/device-mapper.h>
+#include <linux/falloc.h>
+#include <linux/fs_context.h>
+#include <linux/namei.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <linux/stable_pages.h>
 
+#include "fs.h"
 #include "helpers.h"
 #include "mm.h"
 
@@ -56,3 +62,30 @@ static const int SP_DM_MAPIO_SUBMITTED = DM_MAPIO_SUBMITTED;
 static const int SP_DM_MAPIO_REMAPPED = DM_MAPIO_REMAPPED;
 static const int SP_DM_ENDIO_DONE = DM_ENDIO_DONE;
 static const int SP_DM_ENDIO_INCOMPLETE = DM_ENDIO_INCOMPLETE;
+
+static const u32 SP_FMODE_READ = (__force u32)FMODE_READ;
+static const u32 SP_FMODE_WRITE = (__force u32)FMODE_WRITE;
+static const u32 SP_IOCB_DIRECT = IOCB_DIRECT;
+static const u32 SP_MAY_NOT_BLOCK = MAY_NOT_BLOCK;
+static const u32 SP_O_ACCMODE = O_ACCMODE;
+static const u32 SP_O_LARGEFILE = O_LARGEFILE;
+static const u32 SP_O_RDWR = O_RDWR;
+static const u32 SP_LOOKUP_RCU = LOOKUP_RCU;
+static const u32 SP_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
+static const u32 SP_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
+static const u32 SP_SEEK_DATA = SEEK_DATA;
+static const u32 SP_SEEK_HOLE = SEEK_HOLE;
+static const u32 SP_ITER_DEST = ITER_DEST;
+static const u32 SP_ITER_SOURCE = ITER_SOURCE;
+static const u32 SP_STACK_DEPTH_MAX = FILESYSTEM_MAX_STACK_DEPTH;
+static const u32 SP_S_IFMT = S_IFMT;
+static const u32 SP_S_IFREG = S_IFREG;
+static const u32 SP_S_IFDIR = S_IFDIR;
+static const u32 SP_S_IFLNK = S_IFLNK;
+static const u32 SP_ACL_TYPE_ACCESS = ACL_TYPE_ACCESS;
+static const s64 SP_LLONG_MAX = LLONG_MAX;
+static const u32 SP_FALLOC_FL_KEEP_SIZE = FALLOC_FL_KEEP_SIZE;
+static const u32 SP_FALLOC_FL_PUNCH_HOLE = FALLOC_FL_PUNCH_HOLE;
+static const u32 SP_FALLOC_FL_ZERO_RANGE = FALLOC_FL_ZERO_RANGE;
+static const u32 SP_FALLOC_FL_COLLAPSE_RANGE = FALLOC_FL_COLLAPSE_RANGE;
+static const u32 SP_FALLOC_FL_INSERT_RANGE = FALLOC_FL_INSERT_RANGE;

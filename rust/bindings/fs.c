@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/cred.h>
+#include <linux/dcache.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/fs_stack.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/seq_file.h>
+#include <linux/statfs.h>
+#include <linux/uio.h>
+#include <linux/workqueue.h>
+
+#include "fs.h"
+
+/* With a reference. */
+const struct cred *sp_current_cred(void)
+{
+	return get_current_cred();
+}
+
+void sp_fs_context_init(struct fs_context *fc, const struct fs_context_operations *ops,
+			void *private)
+{
+	fc->ops = ops;
+	fc->fs_private = private;
+}
+
+void *sp_fs_context_private(struct fs_context *fc)
+{
+	return fc->fs_private;
+}
+
+void sp_fs_context_invalid(struct fs_context *fc, const char *message)
+{
+	errorf(fc, "%s", message);
+}
+
+const char *sp_fs_parameter_key(const struct fs_parameter *param)
+{
+	return param->key;
+}
+
+/* NULL where the parameter has no value, or one that is no string. */
+const char *sp_fs_parameter_string(const struct fs_parameter *param)
+{
+	return param->type == fs_value_is_string ? param->string : NULL;
+}
+
+/* What a filesystem has from the one that it is stacked on. */
+void sp_super_inherit(struct super_block *sb, struct super_block *lower)
+{
+	sb->s_stack_depth = lower->s_stack_depth + 1;
+	sb->s_maxbytes = min_t(loff_t, MAX_LFS_FILESIZE, lower->s_maxbytes);
+	sb->s_time_gran = lower->s_time_gran;
+	sb->s_time_min = lower->s_time_min;
+	sb->s_time_max = lower->s_time_max;
+	sb->s_flags |= lower->s_flags & (SB_POSIXACL | SB_RDONLY);
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+}
+
+void sp_kstatfs_set_type(struct kstatfs *buf, unsigned long magic)
+{
+	buf->f_type = magic;
+}
+
+void sp_show_option(struct seq_file *seq, const char *name, const char *value)
+{
+	seq_show_option(seq, name, value);
+}
+
+int sp_super_sync(struct super_block *sb)
+{
+	int error;
+
+	down_read(&sb->s_umount);
+	error = sync_filesystem(sb);
+	up_read(&sb->s_umount);
+	return error;
+}
+
+/* Owners and permissions are there what they are on the filesystem itself. */
+bool sp_path_is_plain(const struct path *path)
+{
+	return !is_idmapped_mnt(path->mnt);
+}
+
+struct inode *sp_d_inode(const struct dentry *dentry)
+{
+	return d_inode_rcu(dentry);
+}
+
+struct dentry *sp_dget(struct dentry *dentry)
+{
+	return dget(dentry);
+}
+
+struct dentry *sp_d_parent(struct dentry *dentry)
+{
+	return dget_parent(dentry);
+}
+
+/* Whether @dentry still is what @name stands for in @dir, and still is @inode. */
+bool sp_d_is(struct dentry *dentry, struct dentry *dir, const struct qstr *name,
+	     struct inode *inode)
+{
+	bool same;
+
+	spin_lock(&dentry->d_lock);
+	same = !d_unhashed(dentry) && dentry->d_parent == dir &&
+	       d_inode(dentry) == inode && dentry->d_name.len == name->len &&
+	       !memcmp(dentry->d_name.name, name->name, name->len);
+	spin_unlock(&dentry->d_lock);
+	return same;
+}
+
+bool sp_d_is_linked(struct dentry *dentry)
+{
+	return d_really_is_positive(dentry) && !d_unhashed(dentry);
+}
+
+bool sp_inode_is_new(struct inode *inode)
+{
+	return inode_state_read_once(inode) & I_NEW;
+}
+
+/* Names that are equal without being the same are beyond a stack that compares them. */
+bool sp_inode_is_supported(struct inode *inode)
+{
+	return !IS_CASEFOLDED(inode);
+}
+
+void sp_inode_lock(struct inode *inode)
+{
+	inode_lock(inode);
+}
+
+void sp_inode_unlock(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+loff_t sp_i_size_read(struct inode *inode)
+{
+	return i_size_read(inode);
+}
+
+void sp_i_size_write(struct inode *inode, loff_t size)
+{
+	i_size_write(inode, size);
+}
+
+/*
+ * The page with the end of the file may hold, behind it, what was stored there
+ * through a mapping: that is not to become part of the file, which is about to
+ * grow. pagecache_isize_extended() does this only for blocks smaller than a page.
+ */
+void sp_zero_behind_end(struct inode *inode, loff_t to)
+{
+	loff_t end = i_size_read(inode), pos;
+	struct folio *folio;
+
+	lockdep_assert_held_write(&inode->i_rwsem);
+	if (to <= end || !(end & (PAGE_SIZE - 1)))
+		return;
+	folio = filemap_lock_folio(inode->i_mapping, end >> PAGE_SHIFT);
+	if (IS_ERR(folio))
+		return;
+	pos = folio_pos(folio);
+	if (folio_test_uptodate(folio))
+		folio_zero_segment(folio, end - pos, min_t(loff_t, to - pos, folio_size(folio)));
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+/* All but the size. What updates times is done to the lower inode. */
+void sp_inode_copy_attributes(struct inode *inode, struct inode *lower)
+{
+	fsstack_copy_attr_all(inode, lower);
+	inode->i_blkbits = PAGE_SHIFT;
+	inode->i_flags = (inode->i_flags & (S_IMMUTABLE | S_APPEND | S_SYNC | S_DIRSYNC)) |
+			 S_NOATIME | S_NOCMTIME;
+}
+
+void sp_inode_prepare_mapping(struct inode *inode)
+{
+	mapping_set_large_folios(inode->i_mapping);
+	mapping_set_stable_writes(inode->i_mapping);
+	mapping_set_gfp_mask(inode->i_mapping, GFP_USER | __GFP_MOVABLE);
+}
+
+void sp_filemap_invalidate_lock(struct inode *inode)
+{
+	filemap_invalidate_lock(inode->i_mapping);
+}
+
+void sp_filemap_invalidate_unlock(struct inode *inode)
+{
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+void sp_filemap_invalidate_lock_shared(struct inode *inode)
+{
+	filemap_invalidate_lock_shared(inode->i_mapping);
+}
+
+void sp_filemap_invalidate_unlock_shared(struct inode *inode)
+{
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+}
+
+void sp_mapping_set_error(struct inode *inode, int error)
+{
+	mapping_set_error(inode->i_mapping, error);
+}
+
+/* Locked, not under writeback, as large as the write; or an ERR_PTR(). */
+struct folio *sp_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len)
+{
+	return __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
+				   FGP_WRITEBEGIN | fgf_set_order(len),
+				   mapping_gfp_mask(mapping));
+}
+
+struct folio *sp_readahead_folio(struct readahead_control *ractl)
+{
+	return readahead_folio(ractl);
+}
+
+loff_t sp_folio_pos(struct folio *folio)
+{
+	return folio_pos(folio);
+}
+
+size_t sp_folio_size(struct folio *folio)
+{
+	return folio_size(folio);
+}
+
+bool sp_folio_is_uptodate(struct folio *folio)
+{
+	return folio_test_uptodate(folio);
+}
+
+unsigned int sp_nofs_save(void)
+{
+	return memalloc_nofs_save();
+}
+
+void sp_nofs_restore(unsigned int flags)
+{
+	memalloc_nofs_restore(flags);
+}
+
+/*
+ * Whoever cleans pages above by dirtying pages below is to wait for the device
+ * below only, not for what it is there to clean.
+ */
+unsigned int sp_local_throttle_save(void)
+{
+	unsigned int old = current->flags & PF_LOCAL_THROTTLE;
+
+	current->flags |= PF_LOCAL_THROTTLE;
+	return old;
+}
+
+void sp_local_throttle_restore(unsigned int old)
+{
+	current_restore_flags(old, PF_LOCAL_THROTTLE);
+}
+
+struct workqueue_struct *sp_workqueue_alloc(const char *name)
+{
+	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, name);
+}
+
+struct sp_call {
+	struct work_struct work;
+	int (*call)(void *argument);
+	void *argument;
+	int result;
+};
+
+static void sp_call_work(struct work_struct *work)
+{
+	struct sp_call *call = container_of(work, struct sp_call, work);
+
+	call->result = call->call(call->argument);
+}
+
+/* Calls it in a kernel thread: this one if it is one, else one of @wq. */
+int sp_workqueue_call(struct workqueue_struct *wq, int (*function)(void *), void *argument)
+{
+	struct sp_call call = { .call = function, .argument = argument };
+
+	if (current->flags & PF_KTHREAD)
+		return function(argument);
+	INIT_WORK_ONSTACK(&call.work, sp_call_work);
+	queue_work(wq, &call.work);
+	flush_work(&call.work);
+	destroy_work_on_stack(&call.work);
+	return call.result;
+}
+
+/* Writes through @file leave the times of its inode alone. */
+void sp_file_no_times(struct file *file)
+{
+	file->f_mode |= FMODE_NOCMTIME;
+}
+
+bool sp_file_can_direct(struct file *file)
+{
+	return file->f_mode & FMODE_CAN_ODIRECT;
+}
+
+void sp_file_set_can_direct(struct file *file)
+{
+	file->f_mode |= FMODE_CAN_ODIRECT;
+}
+
+void sp_file_accessed(struct file *file)
+{
+	file_accessed(file);
+}
+
+ssize_t sp_file_direct(struct file *file, struct iov_iter *iter, loff_t *pos, bool write)
+{
+	struct kiocb kiocb;
+	ssize_t done;
+
+	init_sync_kiocb(&kiocb, file);
+	kiocb.ki_flags |= IOCB_DIRECT;
+	kiocb.ki_pos = *pos;
+	if (write) {
+		kiocb.ki_flags |= IOCB_WRITE;
+		done = vfs_iocb_iter_write(file, &kiocb, iter);
+	} else {
+		done = vfs_iocb_iter_read(file, &kiocb, iter);
+	}
+	*pos = kiocb.ki_pos;
+	return done;
+}
+
+bool sp_iter_will_pin(const struct iov_iter *iter)
+{
+	return iov_iter_extract_will_pin(iter);
+}
+
+size_t sp_iter_count(const struct iov_iter *iter)
+{
+	return iov_iter_count(iter);
+}
+
+ssize_t sp_write_sync(struct kiocb *kiocb, ssize_t written)
+{
+	return generic_write_sync(kiocb, written);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The C half of the bindings for filesystems: inline functions, macros, and what
+ * needs types that kernel::bindings does not know in full.
+ */
+#ifndef STABLE_PAGES_FS_H
+#define STABLE_PAGES_FS_H
+
+#include <linux/types.h>
+
+struct address_space;
+struct cred;
+struct dentry;
+struct file;
+struct file_system_type;
+struct folio;
+struct fs_context;
+struct fs_context_operations;
+struct fs_parameter;
+struct inode;
+struct iov_iter;
+struct kiocb;
+struct kstatfs;
+struct page;
+struct path;
+struct qstr;
+struct readahead_control;
+struct seq_file;
+struct super_block;
+struct workqueue_struct;
+
+const struct cred *sp_current_cred(void);
+
+void sp_fs_context_init(struct fs_context *fc, const struct fs_context_operations *ops,
+			void *private);
+void *sp_fs_context_private(struct fs_context *fc);
+void sp_fs_context_invalid(struct fs_context *fc, const char *message);
+const char *sp_fs_parameter_key(const struct fs_parameter *param);
+const char *sp_fs_parameter_string(const struct fs_parameter *param);
+
+void sp_super_inherit(struct super_block *sb, struct super_block *lower);
+void sp_kstatfs_set_type(struct kstatfs *buf, unsigned long magic);
+void sp_show_option(struct seq_file *seq, const char *name, const char *value);
+int sp_super_sync(struct super_block *sb);
+bool sp_path_is_plain(const struct path *path);
+
+struct inode *sp_d_inode(const struct dentry *dentry);
+struct dentry *sp_dget(struct dentry *dentry);
+struct dentry *sp_d_parent(struct dentry *dentry);
+bool sp_d_is(struct dentry *dentry, struct dentry *dir, const struct qstr *name,
+	     struct inode *inode);
+bool sp_d_is_linked(struct dentry *dentry);
+
+bool sp_inode_is_new(struct inode *inode);
+bool sp_inode_is_supported(struct inode *inode);
+void sp_inode_lock(struct inode *inode);
+void sp_inode_unlock(struct inode *inode);
+loff_t sp_i_size_read(struct inode *inode);
+void sp_i_size_write(struct inode *inode, loff_t size);
+void sp_zero_behind_end(struct inode *inode, loff_t to);
+void sp_inode_copy_attributes(struct inode *inode, struct inode *lower);
+void sp_inode_prepare_mapping(struct inode *inode);
+
+void sp_filemap_invalidate_lock(struct inode *inode);
+void sp_filemap_invalidate_unlock(struct inode *inode);
+void sp_filemap_invalidate_lock_shared(struct inode *inode);
+void sp_filemap_invalidate_unlock_shared(struct inode *inode);
+void sp_mapping_set_error(struct inode *inode, int error);
+
+struct folio *sp_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len);
+struct folio *sp_readahead_folio(struct readahead_control *ractl);
+loff_t sp_folio_pos(struct folio *folio);
+size_t sp_folio_size(struct folio *folio);
+bool sp_folio_is_uptodate(struct folio *folio);
+
+unsigned int sp_nofs_save(void);
+void sp_nofs_restore(unsigned int flags);
+unsigned int sp_local_throttle_save(void);
+void sp_local_throttle_restore(unsigned int flags);
+struct workqueue_struct *sp_workqueue_alloc(const char *name);
+int sp_workqueue_call(struct workqueue_struct *wq, int (*call)(void *), void *argument);
+
+void sp_file_no_times(struct file *file);
+bool sp_file_can_direct(struct file *file);
+void sp_file_set_can_direct(struct file *file);
+void sp_file_accessed(struct file *file);
+ssize_t sp_file_direct(struct file *file, struct iov_iter *iter, loff_t *pos, bool write);
+bool sp_iter_will_pin(const struct iov_iter *iter);
+ssize_t sp_write_sync(struct kiocb *kiocb, ssize_t written);
+size_t sp_iter_count(const struct iov_iter *iter);
+
+#endif /* STABLE_PAGES_FS_H */

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `file_operations`, of regular files and of directories.
+
+use super::{
+    stack::{self, Upper},
+    Buffer,
+    Dentry,
+    File,
+    FileSystem,
+    Inode,
+    Request, //
+};
+use crate::bindings;
+use core::{marker::PhantomData, mem::MaybeUninit};
+use kernel::{
+    error::{from_result, to_result},
+    ffi::{c_int, c_long, c_uint},
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+pub(super) struct Operations<T>(PhantomData<T>);
+
+/// With the locks that Documentation/filesystems/locking.rst names.
+impl<T: FileSystem> Operations<T> {
+    pub(super) const REGULAR: bindings::file_operations = bindings::file_operations {
+        open: Some(Self::open),
+        release: Some(stack::close),
+        llseek: Some(Self::llseek),
+        read_iter: Some(Self::read_iter),
+        write_iter: Some(Self::write_iter),
+        splice_read: Some(bindings::filemap_splice_read),
+        splice_write: Some(bindings::iter_file_splice_write),
+        mmap_prepare: Some(Self::mmap_prepare),
+        fsync: Some(Self::fsync),
+        fallocate: Some(Self::fallocate),
+        // SAFETY: NULL is right for an operation that there is not.
+        ..unsafe { MaybeUninit::zeroed().assume_init() }
+    };
+
+    pub(super) const DIRECTORY: bindings::file_operations = bindings::file_operations {
+        open: Some(Self::open_directory),
+        release: Some(stack::close),
+        llseek: Some(Self::llseek_directory),
+        read: Some(bindings::generic_read_dir),
+        iterate_shared: Some(Self::iterate),
+        fsync: Some(Self::fsync_directory),
+        // SAFETY: NULL is right for an operation that there is not.
+        ..unsafe { MaybeUninit::zeroed().assume_init() }
+    };
+
+    const MAPPED: bindings::vm_operations_struct = bindings::vm_operations_struct {
+        fault: Some(bindings::filemap_fault),
+        map_pages: Some(bindings::filemap_map_pages),
+        page_mkwrite: Some(Self::page_mkwrite),
+        // SAFETY: NULL is right for an operation that there is not.
+        ..unsafe { MaybeUninit::zeroed().assume_init() }
+    };
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn open(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+        // SAFETY: The caller passes a file that is being opened.
+        from_result(|| unsafe {
+            let dentry = Upper::<Dentry>::from_raw((*file).__bindgen_anon_1.f_path.dentry);
+            let opened = File::from_raw(file);
+            let lower = T::open(dentry, opened)?;
+            if lower.can_direct() {
+                bindings::sp_file_set_can_direct(file);
+            }
+            (*file).private_data = ARef::into_raw(lower).as_ptr().cast();
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn open_directory(
+        _: *mut bindings::inode,
+        file: *mut bindings::file,
+    ) -> c_int {
+        // SAFETY: The caller passes a file that is being opened.
+        from_result(|| unsafe {
+            let dentry = Upper::<Dentry>::from_raw((*file).__bindgen_anon_1.f_path.dentry);
+            let lower = dentry.path()?.open(0, dentry.layer().credential())?;
+            (*file).private_data = ARef::into_raw(lower).as_ptr().cast();
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn read_iter(
+        kiocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: The caller passes both.
+        let (mut request, mut buffer) =
+            unsafe { (Request::from_raw(kiocb), Buffer::from_raw(iter)) };
+        let read = T::read(&mut request, &mut buffer);
+        // SAFETY: The file is valid.
+        unsafe { bindings::sp_file_accessed(request.file().lower().as_raw()) };
+        read.map_or_else(|error| error.to_errno() as isize, |bytes| bytes as isize)
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn write_iter(
+        kiocb: *mut bindings::kiocb,
+        iter: *mut bindings::iov_iter,
+    ) -> isize {
+        // SAFETY: The caller passes both.
+        let (mut request, mut buffer) =
+            unsafe { (Request::from_raw(kiocb), Buffer::from_raw(iter)) };
+        let written = T::write(&mut request, &mut buffer);
+        written.map_or_else(|error| error.to_errno() as isize, |bytes| bytes as isize)
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn llseek(file: *mut bindings::file, offset: i64, whence: c_int) -> i64 {
+        let kind = whence as u32;
+        if kind != bindings::SP_SEEK_DATA && kind != bindings::SP_SEEK_HOLE {
+            // SAFETY: The caller passes it.
+            return unsafe { bindings::generic_file_llseek(file, offset, whence) };
+        }
+        // SAFETY: The caller passes it.
+        let upper = unsafe { Upper::<File>::from_raw(file) };
+        let found = T::seek(upper, offset, whence);
+        match found {
+            // SAFETY: As above.
+            Ok(offset) => unsafe {
+                let limit = (*upper.inode().raw_super()).s_maxbytes;
+                bindings::vfs_setpos(file, offset, limit)
+            },
+            Err(error) => error.to_errno().into(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn llseek_directory(
+        file: *mut bindings::file,
+        offset: i64,
+        whence: c_int,
+    ) -> i64 {
+        // SAFETY: The caller passes it, with its position locked; the one below is used by it only.
+        unsafe {
+            let lower = Upper::<File>::from_raw(file).lower().as_raw();
+            (*lower).f_pos = (*file).f_pos;
+            let offset = bindings::vfs_llseek(lower, offset, whence);
+            if offset >= 0 {
+                (*file).f_pos = offset;
+            }
+            offset
+        }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn iterate(
+        file: *mut bindings::file,
+        context: *mut bindings::dir_context,
+    ) -> c_int {
+        // SAFETY: The caller passes both, with the position locked; the one below is used by it
+        // only.
+        unsafe {
+            let lower = Upper::<File>::from_raw(file).lower().as_raw();
+            (*lower).f_pos = (*context).pos;
+            bindings::iterate_dir(lower, context)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn fsync(
+        file: *mut bindings::file,
+        start: i64,
+        end: i64,
+        datasync: c_int,
+    ) -> c_int {
+        // SAFETY: The caller passes it.
+        let file = unsafe { Upper::<File>::from_raw(file) };
+        from_result(|| T::fsync(file, start..=end, datasync != 0).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn fsync_directory(
+        file: *mut bindings::file,
+        start: i64,
+        end: i64,
+        datasync: c_int,
+    ) -> c_int {
+        // SAFETY: The caller passes it.
+        let file = unsafe { Upper::<File>::from_raw(file) };
+        from_result(|| file.lower().sync(start..=end, datasync != 0).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn fallocate(
+        file: *mut bindings::file,
+        mode: c_int,
+        offset: i64,
+        length: i64,
+    ) -> c_long {
+        // SAFETY: The caller passes it.
+        let file = unsafe { Upper::<File>::from_raw(file) };
+        from_result(|| T::fallocate(file, mode as u32, offset, length).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
+        // SAFETY: The caller passes a mapping that is being made.
+        unsafe {
+            let file = Upper::<File>::from_raw((*desc).vm_file);
+            bindings::sp_file_accessed(file.lower().as_raw());
+            (*desc).vm_ops = &Self::MAPPED;
+        }
+        0
+    }
+
+    /// No page becomes writable while the file is punched, or written to directly: these take the
+    /// lock for themselves.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn page_mkwrite(fault: *mut bindings::vm_fault) -> c_uint {
+        // SAFETY: The caller passes a fault in a mapping of such a file.
+        unsafe {
+            let file = Upper::<File>::from_raw((*(*fault).__bindgen_anon_1.vma).vm_file);
+            let inode: &Upper<Inode> = file.inode();
+            // Without times the store is as good.
+            let _ = file.touch();
+            bindings::sp_filemap_invalidate_lock_shared(inode.as_raw());
+            let result = bindings::filemap_page_mkwrite(fault);
+            bindings::sp_filemap_invalidate_unlock_shared(inode.as_raw());
+            result
+        }
+    }
+}
+
+impl Upper<File> {
+    /// Sets the times of a file that is being written to, below. Sleeps.
+    pub fn touch(&self) -> Result {
+        // SAFETY: Both files are valid.
+        to_result(unsafe { bindings::file_update_time(self.lower().as_raw()) })?;
+        self.inode().copy_attributes();
+        Ok(())
+    }
+
+    /// What writing to a file takes from it: set-user-ID bits and capabilities. Sleeps; the inode is
+    /// locked.
+    pub fn remove_privileges(&self) -> Result {
+        // SAFETY: The file is valid.
+        to_result(unsafe { bindings::file_remove_privs(self.as_raw()) })
+    }
+
+    /// Writes back what is dirty in the range (the last byte is part of it), waits for that, and
+    /// says what has failed since this file was last asked. Sleeps.
+    pub fn write_and_wait(&self, range: core::ops::RangeInclusive<i64>) -> Result {
+        // SAFETY: The file is valid.
+        to_result(unsafe {
+            bindings::file_write_and_wait_range(self.as_raw(), *range.start(), *range.end())
+        })
+    }
+}
+
+impl File {
+    /// fsync(2), of a range of bytes. Sleeps.
+    pub fn sync(&self, range: core::ops::RangeInclusive<i64>, datasync: bool) -> Result {
+        // SAFETY: The file is valid.
+        to_result(unsafe {
+            bindings::vfs_fsync_range(self.as_raw(), *range.start(), *range.end(), datasync.into())
+        })
+    }
+
+    /// fallocate(2). Sleeps.
+    pub fn allocate(&self, mode: u32, offset: i64, length: i64) -> Result {
+        // SAFETY: The file is valid.
+        to_result(unsafe { bindings::vfs_fallocate(self.as_raw(), mode as c_int, offset, length) })
+    }
+
+    /// lseek(2). Sleeps. Only for a file whose position nobody else uses.
+    pub fn seek(&self, offset: i64, whence: c_int) -> Result<i64> {
+        // SAFETY: The file is valid.
+        let offset = unsafe { bindings::vfs_llseek(self.as_raw(), offset, whence) };
+        if offset < 0 {
+            return Err(Error::from_errno(offset as c_int));
+        }
+        Ok(offset)
+    }
+}

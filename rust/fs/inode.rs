@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `inode_operations`: names and attributes, which are those below.
+
+use super::{
+    aops,
+    file,
+    names,
+    stack::Upper,
+    stale,
+    Attributes,
+    Dentry,
+    FileSystem,
+    Inode, //
+};
+use crate::bindings;
+use core::{marker::PhantomData, mem::MaybeUninit, ptr};
+use kernel::{
+    error::{from_result, to_result},
+    ffi::{c_char, c_int, c_uint},
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// Gives a new inode its operations.
+pub(super) fn prepare<T: FileSystem>(inode: &Upper<Inode>) {
+    let raw = inode.as_raw();
+    let kind = inode.mode() & bindings::SP_S_IFMT;
+    // SAFETY: The inode is new, so nobody else uses these fields.
+    unsafe {
+        (*raw).i_op = match kind {
+            bindings::SP_S_IFDIR => &Operations::<T>::DIRECTORY,
+            bindings::SP_S_IFLNK => &Operations::<T>::LINK,
+            _ => &Operations::<T>::OTHER,
+        };
+        match kind {
+            bindings::SP_S_IFREG => {
+                (*raw).__bindgen_anon_3.i_fop = &file::Operations::<T>::REGULAR;
+                (*(*raw).i_mapping).a_ops = &aops::Operations::<T>::TABLE;
+                bindings::sp_inode_prepare_mapping(raw);
+            }
+            bindings::SP_S_IFDIR => {
+                (*raw).__bindgen_anon_3.i_fop = &file::Operations::<T>::DIRECTORY;
+            }
+            bindings::SP_S_IFLNK => {}
+            _ => bindings::init_special_inode(raw, (*raw).i_mode, (*raw).i_rdev),
+        }
+    }
+}
+
+struct Operations<T>(PhantomData<T>);
+
+/// A name that is about to change: its directory and itself, here; and what is below.
+struct Name<'a> {
+    parent: ARef<Upper<Dentry>>,
+    entry: &'a Upper<Dentry>,
+}
+
+impl<'a> Name<'a> {
+    /// # Safety
+    ///
+    /// `raw` must be a dentry of this library, valid for `'a`.
+    unsafe fn from_raw(raw: *mut bindings::dentry) -> Self {
+        // SAFETY: The caller vouches for it.
+        let entry = unsafe { Upper::<Dentry>::from_raw(raw) };
+        Self {
+            parent: entry.parent(),
+            entry,
+        }
+    }
+
+    /// The directory below, and the name in it.
+    fn lower(&self) -> Result<(&Dentry, &Dentry)> {
+        Ok((self.parent.lower()?, self.entry.lower()?))
+    }
+
+    /// Calls `change` with both, while what is below can be written to; then the directory has the
+    /// attributes that it got there.
+    fn change(
+        &self,
+        change: impl FnOnce(&super::WriteAccess<'_>, &Dentry, &Dentry) -> Result,
+    ) -> Result {
+        let write = self.entry.layer().lower().want_write()?;
+        let (dir, entry) = self.lower()?;
+        change(&write, dir, entry)?;
+        if let Some(dir) = self.parent.inode() {
+            dir.copy_attributes();
+        }
+        Ok(())
+    }
+
+    /// Makes the name stand for what it stands for below.
+    fn connect<T: FileSystem>(&self) -> Result {
+        let lower = self.entry.lower()?.inode().ok_or_else(stale)?;
+        // SAFETY: The dentry is one of this library.
+        let inode = unsafe { Upper::get(self.entry.raw_super(), &lower, prepare::<T>) }?;
+        inode.copy_attributes();
+        let raw = ARef::into_raw(inode).cast().as_ptr();
+        // SAFETY: The dentry has no inode yet, since its directory is locked; the reference is given
+        // away.
+        unsafe { bindings::d_instantiate(self.entry.as_raw(), raw) };
+        Ok(())
+    }
+
+    /// What the name stood for has one less now.
+    fn removed(&self) {
+        if let Some(inode) = self.entry.inode() {
+            inode.copy_attributes();
+        }
+        // SAFETY: The dentry is valid.
+        unsafe { bindings::d_drop(self.entry.as_raw()) };
+    }
+}
+
+/// With the locks that Documentation/filesystems/locking.rst names.
+impl<T: FileSystem> Operations<T> {
+    const OTHER: bindings::inode_operations = bindings::inode_operations {
+        permission: Some(Self::permission),
+        setattr: Some(Self::setattr),
+        getattr: Some(Self::getattr),
+        listxattr: Some(super::xattr::list),
+        get_acl: Some(super::xattr::get_acl),
+        set_acl: Some(super::xattr::set_acl),
+        // SAFETY: NULL is right for an operation that there is not.
+        ..unsafe { MaybeUninit::zeroed().assume_init() }
+    };
+
+    const LINK: bindings::inode_operations = bindings::inode_operations {
+        get_link: Some(Self::get_link),
+        ..Self::OTHER
+    };
+
+    const DIRECTORY: bindings::inode_operations = bindings::inode_operations {
+        lookup: Some(Self::lookup),
+        create: Some(Self::create),
+        link: Some(Self::link),
+        unlink: Some(Self::unlink),
+        symlink: Some(Self::symlink),
+        mkdir: Some(Self::mkdir),
+        rmdir: Some(Self::rmdir),
+        mknod: Some(Self::mknod),
+        rename: Some(Self::rename),
+        ..Self::OTHER
+    };
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn lookup(
+        _: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        _: c_uint,
+    ) -> *mut bindings::dentry {
+        // SAFETY: The caller passes a dentry that nobody else uses yet, so that it has none below.
+        match unsafe { Self::find(dentry) } {
+            // SAFETY: The reference to the inode is given away.
+            Ok(inode) => unsafe { bindings::d_splice_alias(inode, dentry) },
+            Err(error) => error.to_ptr(),
+        }
+    }
+
+    /// What the name stands for, with a reference that is the caller's.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe fn find(dentry: *mut bindings::dentry) -> Result<*mut bindings::inode> {
+        // SAFETY: As for lookup().
+        let name = unsafe { Name::from_raw(dentry) };
+        let lower = names::lookup(name.parent.lower()?, name.entry)?;
+        let inode = lower.inode();
+        // SAFETY: As for lookup().
+        unsafe { name.entry.set_lower(lower) };
+        let Some(inode) = inode else {
+            return Ok(ptr::null_mut());
+        };
+        // SAFETY: The dentry is one of this library.
+        let inode = unsafe { Upper::get(name.entry.raw_super(), &inode, prepare::<T>) }?;
+        inode.copy_attributes();
+        Ok(ARef::into_raw(inode).cast().as_ptr())
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    #[cfg(create_has_excl)]
+    unsafe extern "C" fn create(
+        _: *mut bindings::mnt_idmap,
+        _: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: bindings::umode_t,
+        _: bool,
+    ) -> c_int {
+        // SAFETY: The same.
+        unsafe { Self::make_file(dentry, mode) }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    #[cfg(not(create_has_excl))]
+    unsafe extern "C" fn create(
+        _: *mut bindings::mnt_idmap,
+        _: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: bindings::umode_t,
+    ) -> c_int {
+        // SAFETY: The same.
+        unsafe { Self::make_file(dentry, mode) }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe fn make_file(dentry: *mut bindings::dentry, mode: u16) -> c_int {
+        // SAFETY: The caller passes it.
+        let name = unsafe { Name::from_raw(dentry) };
+        from_result(|| {
+            name.change(|write, dir, new| names::create(write, dir, new, mode))?;
+            name.connect::<T>().map(|()| 0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn link(
+        old: *mut bindings::dentry,
+        _: *mut bindings::inode,
+        new: *mut bindings::dentry,
+    ) -> c_int {
+        // SAFETY: The caller passes both.
+        let (old, new) = unsafe { (Upper::<Dentry>::from_raw(old), Name::from_raw(new)) };
+        from_result(|| {
+            new.change(|write, dir, new| names::link(write, old.lower()?, dir, new))?;
+            new.connect::<T>().map(|()| 0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn unlink(_: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
+        // SAFETY: The caller passes it.
+        let name = unsafe { Name::from_raw(dentry) };
+        from_result(|| {
+            name.change(names::unlink)?;
+            name.removed();
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn rmdir(_: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
+        // SAFETY: The caller passes it.
+        let name = unsafe { Name::from_raw(dentry) };
+        from_result(|| {
+            name.change(names::rmdir)?;
+            name.removed();
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn symlink(
+        _: *mut bindings::mnt_idmap,
+        _: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        target: *const c_char,
+    ) -> c_int {
+        // SAFETY: The caller passes both.
+        let (name, target) = unsafe { (Name::from_raw(dentry), CStr::from_char_ptr(target)) };
+        from_result(|| {
+            name.change(|write, dir, new| names::symlink(write, dir, new, target))?;
+            name.connect::<T>().map(|()| 0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn mkdir(
+        _: *mut bindings::mnt_idmap,
+        _: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: bindings::umode_t,
+    ) -> *mut bindings::dentry {
+        // SAFETY: The caller passes it.
+        let name = unsafe { Name::from_raw(dentry) };
+        let made = name
+            .change(|write, dir, new| names::mkdir(write, dir, new, mode))
+            .and_then(|()| name.connect::<T>());
+        made.map_or_else(|error| error.to_ptr(), |()| ptr::null_mut())
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn mknod(
+        _: *mut bindings::mnt_idmap,
+        _: *mut bindings::inode,
+        dentry: *mut bindings::dentry,
+        mode: bindings::umode_t,
+        device: bindings::dev_t,
+    ) -> c_int {
+        // SAFETY: The caller passes it.
+        let name = unsafe { Name::from_raw(dentry) };
+        from_result(|| {
+            name.change(|write, dir, new| names::mknod(write, dir, new, mode, device))?;
+            name.connect::<T>().map(|()| 0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn rename(
+        _: *mut bindings::mnt_idmap,
+        _: *mut bindings::inode,
+        old: *mut bindings::dentry,
+        _: *mut bindings::inode,
+        new: *mut bindings::dentry,
+        flags: c_uint,
+    ) -> c_int {
+        // SAFETY: The caller passes both.
+        let (old, new) = unsafe { (Name::from_raw(old), Name::from_raw(new)) };
+        from_result(|| {
+            new.change(|write, _, _| names::rename(write, old.lower()?, new.lower()?, flags))?;
+            let changed = [old.parent.inode(), old.entry.inode(), new.entry.inode()];
+            for inode in changed.into_iter().flatten() {
+                inode.copy_attributes();
+            }
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn get_link(
+        dentry: *mut bindings::dentry,
+        _: *mut bindings::inode,
+        done: *mut bindings::delayed_call,
+    ) -> *const c_char {
+        if dentry.is_null() {
+            return ECHILD.to_ptr::<c_char>().cast_const();
+        }
+        // SAFETY: The caller passes both.
+        match unsafe { Upper::<Dentry>::from_raw(dentry) }.lower() {
+            // SAFETY: As above; what the lower filesystem returns lives until `done` is called.
+            Ok(lower) => unsafe { bindings::vfs_get_link(lower.as_raw(), done) },
+            Err(error) => error.to_ptr::<c_char>().cast_const(),
+        }
+    }
+
+    /// What is below decides. It may look at lists of access rights that are only there.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn permission(
+        _: *mut bindings::mnt_idmap,
+        inode: *mut bindings::inode,
+        mask: c_int,
+    ) -> c_int {
+        if mask as u32 & bindings::SP_MAY_NOT_BLOCK != 0 {
+            return ECHILD.to_errno();
+        }
+        // SAFETY: The caller passes it.
+        let inode = unsafe { Upper::<Inode>::from_raw(inode) };
+        from_result(|| inode.lower().permission(mask).map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn getattr(
+        _: *mut bindings::mnt_idmap,
+        path: *const bindings::path,
+        stat: *mut bindings::kstat,
+        mask: u32,
+        flags: c_uint,
+    ) -> c_int {
+        // SAFETY: The caller passes all of them.
+        let (dentry, stat) = unsafe { (Upper::<Dentry>::from_raw((*path).dentry), &mut *stat) };
+        from_result(|| {
+            let inode = dentry.inode().ok_or(ENOENT)?;
+            *stat = dentry.path()?.attributes(mask, flags)?;
+            // SAFETY: An inode keeps its superblock.
+            stat.dev = unsafe { (*inode.raw_super()).s_dev };
+            if inode.is_regular() {
+                stat.size = inode.size();
+            }
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for an inode or a dentry of this library.
+    unsafe extern "C" fn setattr(
+        _: *mut bindings::mnt_idmap,
+        dentry: *mut bindings::dentry,
+        attributes: *mut bindings::iattr,
+    ) -> c_int {
+        // SAFETY: The caller passes both.
+        let (dentry, attributes) = unsafe { (Upper::<Dentry>::from_raw(dentry), &*attributes) };
+        from_result(|| Self::set_attributes(dentry, attributes).map(|()| 0))
+    }
+
+    fn set_attributes(dentry: &Upper<Dentry>, attributes: &bindings::iattr) -> Result {
+        let inode = dentry.inode().ok_or(ENOENT)?;
+        let change = Attributes::new(dentry, attributes)?;
+        let size = (attributes.ia_valid & bindings::ATTR_SIZE != 0).then_some(attributes.ia_size);
+        match size {
+            Some(size) if inode.is_regular() => T::set_size(&inode, size, change)?,
+            _ => change.apply()?,
+        }
+        inode.copy_attributes();
+        Ok(())
+    }
+}
+
+impl<'a> Attributes<'a> {
+    fn new(dentry: &'a Upper<Dentry>, attributes: &bindings::iattr) -> Result<Self> {
+        let mut lower = *attributes;
+        // SAFETY: The dentry is valid and its inode locked.
+        to_result(unsafe {
+            bindings::setattr_prepare(
+                ptr::addr_of_mut!(bindings::nop_mnt_idmap),
+                dentry.as_raw(),
+                &mut lower,
+            )
+        })?;
+        // How set-user-ID bits are dropped is up to whoever has them.
+        if lower.ia_valid & (bindings::ATTR_KILL_SUID | bindings::ATTR_KILL_SGID) != 0 {
+            lower.ia_valid &= !bindings::ATTR_MODE;
+        }
+        // The file is one of this filesystem.
+        lower.ia_valid &= !bindings::ATTR_FILE;
+        Ok(Self { dentry, lower })
+    }
+
+    /// Changes them below. Sleeps.
+    pub fn apply(mut self) -> Result {
+        let _write = self.dentry.layer().lower().want_write()?;
+        let lower = self.dentry.lower()?;
+        let inode = lower.inode().ok_or(ENOENT)?;
+        let _lock = inode.lock();
+        // SAFETY: The inode is locked.
+        to_result(unsafe {
+            bindings::notify_change(
+                ptr::addr_of_mut!(bindings::nop_mnt_idmap),
+                lower.as_raw(),
+                &mut self.lower,
+                ptr::null_mut(),
+            )
+        })
+    }
+}

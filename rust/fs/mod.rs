@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Filesystems: safe abstractions of what a stackable one needs.
+//!
+//! Written as if for `kernel::fs`. A filesystem implements [`FileSystem`], declares a static
+//! [`Type`] and registers it. It is mounted on a folder of another filesystem: names, attributes,
+//! extended attributes and permissions are what they are there. What lies between the data of a file
+//! and that of the file below is up to the implementation, with a page cache of its own.
+//!
+//! # Locks
+//!
+//! In the order in which they are taken; what is below comes after what is here:
+//!
+//! 1. `i_rwsem` of an inode: [`Inode::lock`];
+//! 2. `invalidate_lock` of its mapping: [`Upper::<Inode>::exclude`];
+//! 3. folios of the mapping, in ascending order;
+//! 4. all locks of the filesystem below.
+//!
+//! Pages are written back without 1 and 2, and with the folio under writeback instead of locked.
+
+mod aops;
+mod cache;
+mod file;
+mod folio;
+mod inode;
+pub mod names;
+mod object;
+mod queue;
+mod request;
+mod stack;
+mod super_block;
+mod xattr;
+
+use crate::bindings;
+use core::ops::RangeInclusive;
+use kernel::{prelude::*, sync::aref::ARef};
+
+pub use self::{
+    cache::Exclusive,
+    folio::{Folio, Written},
+    object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
+    request::{Buffer, Request},
+    stack::{Layer, Upper},
+    super_block::{Registration, Type},
+};
+
+use self::queue::Queue;
+
+/// How fallocate(2) changes a file (`FALLOC_FL_*`).
+pub mod allocate {
+    use crate::bindings;
+
+    /// The size stays.
+    pub const KEEP_SIZE: u32 = bindings::SP_FALLOC_FL_KEEP_SIZE;
+    /// Makes a hole.
+    pub const PUNCH_HOLE: u32 = bindings::SP_FALLOC_FL_PUNCH_HOLE;
+    /// Makes it zero.
+    pub const ZERO_RANGE: u32 = bindings::SP_FALLOC_FL_ZERO_RANGE;
+    /// Takes bytes out.
+    pub const COLLAPSE_RANGE: u32 = bindings::SP_FALLOC_FL_COLLAPSE_RANGE;
+    /// Puts bytes in.
+    pub const INSERT_RANGE: u32 = bindings::SP_FALLOC_FL_INSERT_RANGE;
+}
+
+/// A stackable filesystem. All of its methods may sleep.
+pub trait FileSystem: Sized + Send + Sync + 'static {
+    /// The name for mount(8).
+    const NAME: &'static CStr;
+    /// The number that statfs(2) tells.
+    const MAGIC: usize;
+    /// The mount option that names the folder below.
+    const LOWER_OPTION: &'static CStr;
+
+    /// Opens the file below for `file`, which is just being opened.
+    fn open(dentry: &Upper<Dentry>, file: &File) -> Result<ARef<File>>;
+
+    /// Reads into `buffer`. The answer is the number of bytes; the request moves on by it.
+    fn read(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize>;
+
+    /// Writes from `buffer`; otherwise as [`FileSystem::read`].
+    fn write(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize>;
+
+    /// Reads all of a locked folio from below. `file` is through which it was asked for, if any.
+    fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &mut Folio<'_>) -> Result;
+
+    /// Writes the first `len` bytes of a folio to the file below. Called by a thread of the kernel;
+    /// allocations do not wait for filesystems.
+    ///
+    /// An error is kept, for the next fsync(2) of every file that is open.
+    fn write_back(inode: &Upper<Inode>, folio: &Written<'_>, len: usize) -> Result;
+
+    /// Brings the bytes in the range (the last is part of it) to the medium.
+    fn fsync(file: &Upper<File>, range: RangeInclusive<i64>, datasync: bool) -> Result;
+
+    /// fallocate(2), with its checks done.
+    fn fallocate(file: &Upper<File>, mode: u32, offset: i64, length: i64) -> Result;
+
+    /// lseek(2) with SEEK_DATA or SEEK_HOLE, as `whence` says.
+    fn seek(file: &Upper<File>, offset: i64, whence: i32) -> Result<i64>;
+
+    /// Changes the size of a regular file, whose inode is locked; `change` does so below.
+    fn set_size(inode: &Upper<Inode>, size: i64, change: Attributes<'_>) -> Result;
+}
+
+/// A change of attributes that has been checked, and is to be applied below.
+pub struct Attributes<'a> {
+    dentry: &'a Upper<Dentry>,
+    lower: bindings::iattr,
+}
+
+/// What was found before is not there any more.
+fn stale() -> Error {
+    Error::from_errno(-(bindings::ESTALE as i32))
+}

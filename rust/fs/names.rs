@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What changes names in a directory of another filesystem.
+//!
+//! All of them sleep, and act with the caller's credentials. They lock the directory, and check
+//! that the name is still there and in it: where somebody else has been faster, they fail with
+//! EINVAL, ENOENT or EEXIST. [`WriteAccess`] is that to the mount of the directory.
+
+use super::{stale, Dentry, Inode, WriteAccess};
+use crate::bindings;
+use core::ptr;
+use kernel::{
+    error::{from_err_ptr, to_result},
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+fn idmap() -> *mut bindings::mnt_idmap {
+    ptr::addr_of_mut!(bindings::nop_mnt_idmap)
+}
+
+fn directory(dir: &Dentry) -> Result<ARef<Inode>> {
+    dir.inode().filter(|dir| dir.is_directory()).ok_or(ENOTDIR)
+}
+
+/// Looks for a name in `dir`. Where there is none the result is a dentry without an inode.
+pub fn lookup(dir: &Dentry, name: &Dentry) -> Result<ARef<Dentry>> {
+    directory(dir)?;
+    // SAFETY: The name of a dentry that is being looked up does not change.
+    let mut name = unsafe { (*name.as_raw()).__bindgen_anon_1.d_name };
+    // The hash is another one there.
+    name.__bindgen_anon_1.__bindgen_anon_1.hash = 0;
+    // SAFETY: `dir` is a directory; the function takes its lock where it needs it.
+    let found = unsafe { bindings::lookup_noperm_unlocked(&mut name, dir.as_raw()) };
+    // SAFETY: It is a new reference, or an error.
+    unsafe { Dentry::take(found) }
+}
+
+/// A directory that is locked so that one of its names can change.
+///
+/// # Invariants
+///
+/// `child` is referenced, and its parent locked, as start_creating_dentry() leaves them.
+struct Locked {
+    dir: *mut bindings::inode,
+    child: *mut bindings::dentry,
+}
+
+impl Locked {
+    fn creating(dir: &Dentry, child: &Dentry) -> Result<Self> {
+        let inode = directory(dir)?;
+        // SAFETY: Both dentries are valid, and the first is a directory.
+        let child = unsafe { bindings::start_creating_dentry(dir.as_raw(), child.as_raw()) };
+        // INVARIANT: Has succeeded.
+        Ok(Self {
+            dir: inode.as_raw(),
+            child: from_err_ptr(child)?,
+        })
+    }
+
+    fn removing(dir: &Dentry, child: &Dentry) -> Result<Self> {
+        let inode = directory(dir)?;
+        // SAFETY: Both dentries are valid, and the first is a directory.
+        let child = unsafe { bindings::start_removing_dentry(dir.as_raw(), child.as_raw()) };
+        // INVARIANT: Has succeeded.
+        Ok(Self {
+            dir: inode.as_raw(),
+            child: from_err_ptr(child)?,
+        })
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // SAFETY: By type invariant; an ERR_PTR() is all right, too.
+        unsafe { bindings::end_dirop(self.child) };
+    }
+}
+
+/// Makes a regular file.
+pub fn create(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Result {
+    let at = Locked::creating(dir, new)?;
+    // SAFETY: The directory is locked, and the name free.
+    to_result(unsafe { bindings::vfs_create(idmap(), at.child, mode, ptr::null_mut()) })
+}
+
+/// Makes a directory.
+///
+/// A filesystem may answer with another dentry than the one it was asked for: then ESTALE, and the
+/// directory has been made.
+pub fn mkdir(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Result {
+    let mut at = Locked::creating(dir, new)?;
+    // SAFETY: The directory is locked, and the name free.
+    at.child = unsafe { bindings::vfs_mkdir(idmap(), at.dir, at.child, mode, ptr::null_mut()) };
+    // INVARIANT: In case of an error the function has unlocked the directory; end_dirop() knows.
+    if ptr::eq(from_err_ptr(at.child)?, new.as_raw()) {
+        Ok(())
+    } else {
+        Err(stale())
+    }
+}
+
+/// Makes a device node, a FIFO or a socket.
+pub fn mknod(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16, device: u32) -> Result {
+    let at = Locked::creating(dir, new)?;
+    // SAFETY: The directory is locked, and the name free.
+    to_result(unsafe {
+        bindings::vfs_mknod(idmap(), at.dir, at.child, mode, device, ptr::null_mut())
+    })
+}
+
+/// Makes a symbolic link.
+pub fn symlink(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, target: &CStr) -> Result {
+    let at = Locked::creating(dir, new)?;
+    // SAFETY: The directory is locked, and the name free.
+    to_result(unsafe {
+        bindings::vfs_symlink(
+            idmap(),
+            at.dir,
+            at.child,
+            target.as_char_ptr(),
+            ptr::null_mut(),
+        )
+    })
+}
+
+/// Gives `old` another name.
+pub fn link(_: &WriteAccess<'_>, old: &Dentry, dir: &Dentry, new: &Dentry) -> Result {
+    old.inode().ok_or(ENOENT)?;
+    let at = Locked::creating(dir, new)?;
+    // SAFETY: The directory is locked, the name free, and the old one something.
+    to_result(unsafe {
+        bindings::vfs_link(old.as_raw(), idmap(), at.dir, at.child, ptr::null_mut())
+    })
+}
+
+/// Removes what is no directory.
+pub fn unlink(_: &WriteAccess<'_>, dir: &Dentry, old: &Dentry) -> Result {
+    let at = Locked::removing(dir, old)?;
+    // SAFETY: The directory is locked, and the name is in it.
+    to_result(unsafe { bindings::vfs_unlink(idmap(), at.dir, at.child, ptr::null_mut()) })
+}
+
+/// Removes a directory.
+pub fn rmdir(_: &WriteAccess<'_>, dir: &Dentry, old: &Dentry) -> Result {
+    let at = Locked::removing(dir, old)?;
+    // SAFETY: The directory is locked, and the name is in it.
+    to_result(unsafe { bindings::vfs_rmdir(idmap(), at.dir, at.child, ptr::null_mut()) })
+}
+
+/// Moves `old` to where `new` is; `flags` are those of renameat2(2).
+pub fn rename(
+    _: &WriteAccess<'_>,
+    (old_dir, old): (&Dentry, &Dentry),
+    (new_dir, new): (&Dentry, &Dentry),
+    flags: u32,
+) -> Result {
+    directory(old_dir)?;
+    directory(new_dir)?;
+    let mut data = bindings::renamedata {
+        mnt_idmap: idmap(),
+        old_parent: old_dir.as_raw(),
+        old_dentry: ptr::null_mut(),
+        new_parent: new_dir.as_raw(),
+        new_dentry: ptr::null_mut(),
+        delegated_inode: ptr::null_mut(),
+        flags,
+    };
+    // SAFETY: All of them are valid, and the parents directories.
+    to_result(unsafe {
+        bindings::start_renaming_two_dentries(&mut data, old.as_raw(), new.as_raw())
+    })?;
+    let result = if old.inode().is_none() {
+        Err(ENOENT)
+    } else {
+        // SAFETY: What is to be locked is, and checked; there is something to move.
+        to_result(unsafe { bindings::vfs_rename(&mut data) })
+    };
+    // SAFETY: It was started above.
+    unsafe { bindings::end_renaming(&mut data) };
+    result
+}

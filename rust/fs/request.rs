@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reads and writes of user space.
+
+use super::{folio::bytes, stack::Upper, File};
+use crate::bindings;
+use core::{marker::PhantomData, ops::Range, ptr};
+use kernel::{alloc::flags, prelude::*};
+
+/// A read or a write that a file is asked for.
+///
+/// C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+pub struct Request<'a>(*mut bindings::kiocb, PhantomData<&'a ()>);
+
+impl<'a> Request<'a> {
+    /// # Safety
+    ///
+    /// `raw` must be valid for `'a`, and of an open file of this library.
+    pub(super) unsafe fn from_raw(raw: *mut bindings::kiocb) -> Self {
+        Self(raw, PhantomData)
+    }
+
+    /// The file.
+    pub fn file(&self) -> &'a Upper<File> {
+        // SAFETY: It stays for as long as the request.
+        unsafe { Upper::<File>::from_raw((*self.0).ki_filp) }
+    }
+
+    /// Where in the file, in bytes.
+    pub fn position(&self) -> i64 {
+        // SAFETY: The request is valid.
+        unsafe { (*self.0).ki_pos }
+    }
+
+    /// Whether it is to go past the page cache (O_DIRECT).
+    pub fn is_direct(&self) -> bool {
+        // SAFETY: The request is valid.
+        unsafe { (*self.0).ki_flags as u32 & bindings::SP_IOCB_DIRECT != 0 }
+    }
+
+    /// How much of a write the limits of the file, the task and the filesystem let through, in
+    /// bytes; O_APPEND moves the request to the end of the file. The inode is locked.
+    pub fn check_write(&mut self, buffer: &mut Buffer<'_>) -> Result<usize> {
+        // SAFETY: Both are valid.
+        bytes(unsafe { bindings::generic_write_checks(self.0, buffer.0) })
+    }
+
+    /// Reads through the page cache. Sleeps.
+    pub fn read_cached(&mut self, buffer: &mut Buffer<'_>) -> Result<usize> {
+        // SAFETY: Both are valid.
+        bytes(unsafe { bindings::filemap_read(self.0, buffer.0, 0) })
+    }
+
+    /// Writes to the page cache. Sleeps; the inode is locked.
+    pub fn write_cached(&mut self, buffer: &mut Buffer<'_>) -> Result<usize> {
+        // SAFETY: Both are valid.
+        bytes(unsafe { bindings::generic_perform_write(self.0, buffer.0) })
+    }
+
+    /// What has been written goes to the medium, if the file was opened for that (O_DSYNC).
+    /// Sleeps; the inode is not locked.
+    pub fn sync_written(&mut self, written: usize) -> Result<usize> {
+        // SAFETY: The request is valid.
+        bytes(unsafe { bindings::sp_write_sync(self.0, written as isize) })
+    }
+
+    /// Reads from, or writes to, the file below without a page cache, at this position. Sleeps.
+    ///
+    /// The pages of a buffer in user space are pinned before: with locks of the page cache held,
+    /// nothing may be faulted in. `transfer` is called for a range of bytes of the file at a time,
+    /// and calls what it is given with these locks.
+    pub fn transfer_direct(
+        &mut self,
+        buffer: &mut Buffer<'_>,
+        write: bool,
+        mut transfer: impl FnMut(Range<i64>, &mut dyn FnMut() -> Result<usize>) -> Result<usize>,
+    ) -> Result<usize> {
+        let lower = self.file().lower();
+        let mut total = 0;
+        while buffer.length() > 0 {
+            let pinned = buffer.pin()?;
+            let mut pos = self.position();
+            let expected = pinned
+                .as_ref()
+                .map_or(buffer.length(), |pinned| pinned.length);
+            let range = pos..pos + expected as i64;
+            let result = transfer(range, &mut || match &pinned {
+                Some(pinned) => pinned.transfer(lower, &mut pos, write),
+                None => buffer.transfer(lower, &mut pos, write),
+            });
+            let done = *result.as_ref().unwrap_or(&0);
+            if let Some(pinned) = pinned {
+                pinned.release(!write && done > 0);
+                buffer.revert(expected - done);
+            }
+            // SAFETY: The request is valid.
+            unsafe { (*self.0).ki_pos += done as i64 };
+            total += done;
+            match result {
+                Err(error) if total == 0 => return Err(error),
+                Ok(done) if done == expected => {}
+                _ => break,
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// The memory of a read or a write.
+///
+/// C header: [`include/linux/uio.h`](srctree/include/linux/uio.h)
+pub struct Buffer<'a>(*mut bindings::iov_iter, PhantomData<&'a ()>);
+
+impl Buffer<'_> {
+    /// # Safety
+    ///
+    /// `raw` must be valid for the lifetime of this.
+    pub(super) unsafe fn from_raw(raw: *mut bindings::iov_iter) -> Self {
+        Self(raw, PhantomData)
+    }
+
+    /// What is left of it, in bytes.
+    pub fn length(&self) -> usize {
+        // SAFETY: The iterator is valid.
+        unsafe { bindings::sp_iter_count(self.0) }
+    }
+
+    fn revert(&mut self, bytes: usize) {
+        // SAFETY: The iterator is valid, and has advanced that far.
+        unsafe { bindings::iov_iter_revert(self.0, bytes) };
+    }
+
+    /// Pins the next pages, and goes on behind them; none if that is not needed.
+    fn pin(&mut self) -> Result<Option<Pinned>> {
+        // SAFETY: The iterator is valid.
+        if !unsafe { bindings::sp_iter_will_pin(self.0) } {
+            return Ok(None);
+        }
+        let mut pages = KVec::from_elem(ptr::null_mut(), Pinned::PAGES, flags::GFP_KERNEL)?;
+        let mut array: *mut *mut bindings::page = pages.as_mut_ptr();
+        let mut offset = 0;
+        // SAFETY: The iterator is valid, and the array has as many elements as is said.
+        let length = bytes(unsafe {
+            bindings::iov_iter_extract_pages(
+                self.0,
+                &mut array,
+                Pinned::PAGES << bindings::PAGE_SHIFT,
+                Pinned::PAGES as u32,
+                0,
+                &mut offset,
+            )
+        })?;
+        if length == 0 {
+            return Err(EFAULT);
+        }
+        pages.truncate((offset + length).div_ceil(kernel::page::PAGE_SIZE));
+        // INVARIANT: The pages have been pinned.
+        Ok(Some(Pinned {
+            pages,
+            offset,
+            length,
+            dirty: false,
+        }))
+    }
+
+    fn transfer(&mut self, file: &File, pos: &mut i64, write: bool) -> Result<usize> {
+        // SAFETY: All are valid.
+        bytes(unsafe { bindings::sp_file_direct(file.as_raw(), self.0, pos, write) })
+    }
+}
+
+/// Pages of user space that stay where they are.
+///
+/// # Invariants
+///
+/// The pages are pinned (`FOLL_PIN`).
+struct Pinned {
+    pages: KVec<*mut bindings::page>,
+    offset: usize,
+    length: usize,
+    dirty: bool,
+}
+
+impl Pinned {
+    /// At most so many at once, since the page cache is locked meanwhile.
+    const PAGES: usize = 256;
+
+    fn transfer(&self, file: &File, pos: &mut i64, write: bool) -> Result<usize> {
+        let mut segments = KVec::with_capacity(self.pages.len(), flags::GFP_KERNEL)?;
+        let mut offset = self.offset;
+        let mut left = self.length;
+        for &page in &self.pages {
+            let part = left.min(kernel::page::PAGE_SIZE - offset);
+            segments.push(
+                bindings::bio_vec {
+                    bv_page: page,
+                    bv_len: part as u32,
+                    bv_offset: offset as u32,
+                },
+                flags::GFP_KERNEL,
+            )?;
+            left -= part;
+            offset = 0;
+        }
+        let mut iter = bindings::iov_iter::default();
+        let direction = if write {
+            bindings::SP_ITER_SOURCE
+        } else {
+            bindings::SP_ITER_DEST
+        };
+        // SAFETY: The segments are within pages that are pinned, and outlive the iterator.
+        bytes(unsafe {
+            let count = segments.len();
+            bindings::iov_iter_bvec(&mut iter, direction, segments.as_ptr(), count, self.length);
+            bindings::sp_file_direct(file.as_raw(), &mut iter, pos, write)
+        })
+    }
+
+    /// Unpins them; `dirty` says that they have been written to.
+    fn release(mut self, dirty: bool) {
+        self.dirty = dirty;
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: By type invariant. It may lock the folios, so no lock of a page cache is held.
+        unsafe {
+            let count = self.pages.len();
+            bindings::unpin_user_pages_dirty_lock(self.pages.as_mut_ptr(), count, self.dirty);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Filesystems that can be mounted.
+
+use super::{
+    inode,
+    stack::{self, Layer, Upper},
+    xattr,
+    Dentry,
+    FileSystem,
+    Path,
+    Queue, //
+};
+use crate::bindings;
+use core::{marker::PhantomData, mem::MaybeUninit, ptr};
+use kernel::{
+    alloc::flags,
+    cred::Credential,
+    error::{from_result, to_result},
+    ffi::{c_int, c_void},
+    prelude::*,
+    str::CString,
+    sync::aref::ARef,
+    types::Opaque, //
+};
+
+/// A type of filesystem. It has to be a `static`: it holds the keys of lockdep.
+pub struct Type<T>(Opaque<bindings::file_system_type>, PhantomData<T>);
+
+// SAFETY: The kernel locks what it changes; [`Registration::new`] says what else is.
+unsafe impl<T> Sync for Type<T> {}
+
+impl<T: FileSystem> Type<T> {
+    /// A type that is not registered yet.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        // SAFETY: All zeroes is what static ones in C have where nothing is said.
+        let mut raw: bindings::file_system_type = unsafe { MaybeUninit::zeroed().assume_init() };
+        raw.name = T::NAME.to_bytes_with_nul().as_ptr();
+        raw.init_fs_context = Some(init_fs_context::<T>);
+        raw.kill_sb = Some(kill_super);
+        Self(Opaque::new(raw), PhantomData)
+    }
+}
+
+/// A registered type of filesystem.
+///
+/// # Invariants
+///
+/// The kernel knows the type.
+pub struct Registration<T: FileSystem>(&'static Type<T>);
+
+impl<T: FileSystem> Registration<T> {
+    /// Registers `kind`, so that it can be mounted. Sleeps. EBUSY where the name is taken.
+    pub fn new(kind: &'static Type<T>, module: &'static ThisModule) -> Result<Self> {
+        let raw = kind.0.get();
+        // SAFETY: The module is the only one that can have this type, so that nothing but this same
+        // value was, or is being, written there.
+        unsafe { ptr::addr_of_mut!((*raw).owner).write(module.as_ptr()) };
+        // SAFETY: The type is static, and set up. It is refused if it is registered already.
+        to_result(unsafe { bindings::register_filesystem(raw) })?;
+        // INVARIANT: It was registered just now.
+        Ok(Self(kind))
+    }
+}
+
+impl<T: FileSystem> Drop for Registration<T> {
+    fn drop(&mut self) {
+        // SAFETY: By type invariant. The module goes only after the last mount, and what comes
+        // after a grace period is waited for.
+        unsafe {
+            bindings::unregister_filesystem(self.0 .0.get());
+            bindings::rcu_barrier();
+        }
+    }
+}
+
+/// A mount that is being made.
+#[derive(Default)]
+struct Mounting {
+    lower: Option<(Path, CString)>,
+}
+
+/// # Safety
+///
+/// To be called by the kernel, for a new context.
+unsafe extern "C" fn init_fs_context<T: FileSystem>(fc: *mut bindings::fs_context) -> c_int {
+    from_result(|| {
+        let mounting = KBox::new(Mounting::default(), flags::GFP_KERNEL)?;
+        let operations = &Context::<T>::OPERATIONS;
+        // SAFETY: The caller passes a context that nobody else has yet.
+        unsafe { bindings::sp_fs_context_init(fc, operations, KBox::into_raw(mounting).cast()) };
+        Ok(0)
+    })
+}
+
+struct Context<T>(PhantomData<T>);
+
+impl<T: FileSystem> Context<T> {
+    const OPERATIONS: bindings::fs_context_operations = bindings::fs_context_operations {
+        free: Some(Self::free),
+        dup: None,
+        parse_param: Some(Self::parse_param),
+        parse_monolithic: None,
+        get_tree: Some(Self::get_tree),
+        reconfigure: None,
+    };
+
+    /// # Safety
+    ///
+    /// `fc` must be a context of this type; nobody else may use it.
+    unsafe fn mounting<'a>(fc: *mut bindings::fs_context) -> &'a mut Mounting {
+        // SAFETY: init_fs_context() put it there, and free() has not been called.
+        unsafe { &mut *bindings::sp_fs_context_private(fc).cast() }
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a context of this type.
+    unsafe extern "C" fn free(fc: *mut bindings::fs_context) {
+        // SAFETY: init_fs_context() put it there.
+        drop(unsafe { KBox::<Mounting>::from_raw(bindings::sp_fs_context_private(fc).cast()) });
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Context::free`].
+    unsafe extern "C" fn parse_param(
+        fc: *mut bindings::fs_context,
+        parameter: *mut bindings::fs_parameter,
+    ) -> c_int {
+        // SAFETY: Both strings live as long as the parameter.
+        let (key, value) = unsafe {
+            let value = bindings::sp_fs_parameter_string(parameter);
+            (
+                CStr::from_char_ptr(bindings::sp_fs_parameter_key(parameter)),
+                (!value.is_null()).then(|| CStr::from_char_ptr(value)),
+            )
+        };
+        if key != T::LOWER_OPTION {
+            return -(bindings::ENOPARAM as c_int);
+        }
+        from_result(|| {
+            let value = value.ok_or(EINVAL)?;
+            let lower = Path::directory(value).inspect_err(|_| {
+                // SAFETY: The context is valid.
+                unsafe { invalid(fc, c"there is no such folder for the filesystem below") }
+            })?;
+            // SAFETY: The context is this one's, and its lock is held.
+            unsafe { Self::mounting(fc) }.lower = Some((lower, value.try_into()?));
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Context::free`].
+    unsafe extern "C" fn get_tree(fc: *mut bindings::fs_context) -> c_int {
+        // SAFETY: The context is valid, and fill_super() gets what it expects.
+        unsafe { bindings::get_tree_nodev(fc, Some(Self::fill_super)) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Context::free`], with a new superblock.
+    unsafe extern "C" fn fill_super(
+        sb: *mut bindings::super_block,
+        fc: *mut bindings::fs_context,
+    ) -> c_int {
+        // SAFETY: The caller passes both.
+        from_result(|| unsafe { Self::fill(sb, fc) }.map(|()| 0))
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Context::fill_super`].
+    unsafe fn fill(sb: *mut bindings::super_block, fc: *mut bindings::fs_context) -> Result {
+        // SAFETY: The context is this one's, and its lock is held.
+        let Some((lower, option)) = unsafe { Self::mounting(fc) }.lower.take() else {
+            // SAFETY: The context is valid.
+            unsafe { invalid(fc, c"the folder of the filesystem below is missing") };
+            return Err(EINVAL);
+        };
+        let lower_super = lower.dentry().raw_super();
+        // SAFETY: Both superblocks are valid, and the new one is the caller's alone.
+        unsafe {
+            bindings::sp_super_inherit(sb, lower_super);
+            if (*sb).s_stack_depth > bindings::SP_STACK_DEPTH_MAX as c_int
+                || ptr::eq((*sb).s_type, (*lower_super).s_type)
+            {
+                invalid(fc, c"the filesystem below is itself stacked, and too high");
+                return Err(EINVAL);
+            }
+        }
+        if !lower.is_plain() {
+            // SAFETY: The context is valid.
+            unsafe { invalid(fc, c"the mount below must not be idmapped") };
+            return Err(EINVAL);
+        }
+        let lower_root: ARef<Dentry> = lower.dentry().into();
+        let lower_inode = lower_root.inode().ok_or(ENOENT)?;
+        // SAFETY: The credentials of a running task are valid.
+        let credential = unsafe { Credential::from_ptr(bindings::sp_current_cred()) };
+        // SAFETY: The function has returned a reference.
+        let credential = unsafe { ARef::from_raw(ptr::NonNull::from(credential)) };
+        let layer = Layer {
+            lower,
+            credential,
+            queue: Queue::new(T::NAME)?,
+            option,
+        };
+        let layer = KBox::new(layer, flags::GFP_KERNEL)?;
+        // SAFETY: The superblock is the caller's alone; kill_super() takes what is put there.
+        unsafe {
+            (*sb).s_fs_info = KBox::into_raw(layer).cast();
+            (*sb).s_magic = T::MAGIC;
+            (*sb).s_op = &Super::<T>::OPERATIONS;
+            (*sb).s_xattr = xattr::HANDLERS.0.as_ptr().cast();
+            bindings::set_default_d_op(sb, &DENTRY_OPERATIONS);
+            to_result(bindings::super_setup_bdi(sb))?;
+        }
+        // SAFETY: The superblock has its layer now.
+        let inode = unsafe { Upper::get(sb, &lower_inode, inode::prepare::<T>) }?;
+        let raw = ARef::into_raw(inode).cast().as_ptr();
+        // SAFETY: The function takes the reference, in any case.
+        let root = unsafe { bindings::d_make_root(raw) };
+        if root.is_null() {
+            return Err(ENOMEM);
+        }
+        // SAFETY: The root is new.
+        unsafe {
+            Upper::<Dentry>::from_raw(root).set_lower(lower_root);
+            (*sb).s_root = root;
+        }
+        Ok(())
+    }
+}
+
+/// # Safety
+///
+/// The context must be valid.
+unsafe fn invalid(fc: *mut bindings::fs_context, message: &CStr) {
+    // SAFETY: As above; the message ends with a zero.
+    unsafe { bindings::sp_fs_context_invalid(fc, message.as_char_ptr()) }
+}
+
+const DENTRY_OPERATIONS: bindings::dentry_operations = bindings::dentry_operations {
+    d_revalidate: Some(stack::revalidate),
+    d_release: Some(stack::release),
+    ..zeroed_dentry_operations()
+};
+
+const fn zeroed_dentry_operations() -> bindings::dentry_operations {
+    // SAFETY: NULL is right for an operation that there is not.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+struct Super<T>(PhantomData<T>);
+
+impl<T: FileSystem> Super<T> {
+    const OPERATIONS: bindings::super_operations = bindings::super_operations {
+        free_inode: Some(stack::free_inode),
+        evict_inode: Some(stack::evict_inode),
+        sync_fs: Some(Self::sync_fs),
+        statfs: Some(Self::statfs),
+        show_options: Some(Self::show_options),
+        // SAFETY: NULL is right for an operation that there is not.
+        ..unsafe { MaybeUninit::zeroed().assume_init() }
+    };
+
+    /// What is below is synchronized, too: what has been written back from here is there.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a superblock of this type.
+    unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: c_int) -> c_int {
+        if wait == 0 {
+            return 0;
+        }
+        // SAFETY: The caller passes a superblock with its layer.
+        let layer = unsafe { stack::layer(sb) };
+        // SAFETY: The path keeps the superblock below.
+        unsafe { bindings::sp_super_sync(layer.lower.dentry().raw_super()) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Super::sync_fs`], with a dentry of it.
+    unsafe extern "C" fn statfs(
+        dentry: *mut bindings::dentry,
+        buffer: *mut bindings::kstatfs,
+    ) -> c_int {
+        // SAFETY: The caller passes both.
+        from_result(|| unsafe {
+            let path = Upper::<Dentry>::from_raw(dentry).path()?;
+            to_result(bindings::vfs_statfs(path.as_raw(), buffer))?;
+            bindings::sp_kstatfs_set_type(buffer, T::MAGIC);
+            Ok(0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Super::statfs`].
+    unsafe extern "C" fn show_options(
+        seq: *mut bindings::seq_file,
+        root: *mut bindings::dentry,
+    ) -> c_int {
+        // SAFETY: The caller passes both.
+        unsafe {
+            let layer = Upper::<Dentry>::from_raw(root).layer();
+            let option = layer.option.as_char_ptr();
+            bindings::sp_show_option(seq, T::LOWER_OPTION.as_char_ptr(), option);
+        }
+        0
+    }
+}
+
+/// # Safety
+///
+/// To be called by the kernel, for a superblock of this library, as the last use of it.
+unsafe extern "C" fn kill_super(sb: *mut bindings::super_block) {
+    // SAFETY: The caller passes it. Inodes and dentries use the layer, so it goes after them.
+    unsafe {
+        bindings::kill_anon_super(sb);
+        let layer: *mut c_void = (*sb).s_fs_info;
+        if !layer.is_null() {
+            drop(KBox::<Layer>::from_raw(layer.cast()));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extended attributes and access control lists, which are those below.
+
+use super::{stack::Upper, Dentry};
+use crate::bindings;
+use core::ptr;
+use kernel::{
+    error::{from_result, to_result},
+    ffi::{c_char, c_int, c_void},
+    str::CStrExt, //
+};
+
+fn idmap() -> *mut bindings::mnt_idmap {
+    ptr::addr_of_mut!(bindings::nop_mnt_idmap)
+}
+
+/// The table that a superblock wants, with a null pointer at its end.
+#[repr(transparent)]
+pub(super) struct Handlers(pub(super) [*const bindings::xattr_handler; 2]);
+
+// SAFETY: Nobody writes to it.
+unsafe impl Sync for Handlers {}
+
+/// The same, of a single handler.
+struct Handler(bindings::xattr_handler);
+
+// SAFETY: Nobody writes to it.
+unsafe impl Sync for Handler {}
+
+/// Every name begins with nothing.
+static ALL: Handler = Handler(bindings::xattr_handler {
+    name: ptr::null(),
+    prefix: c"".to_bytes_with_nul().as_ptr(),
+    flags: 0,
+    list: None,
+    get: Some(get),
+    set: Some(set),
+});
+
+pub(super) static HANDLERS: Handlers = Handlers([&ALL.0, ptr::null()]);
+
+/// # Safety
+///
+/// To be called by the kernel, for a dentry of this library.
+unsafe extern "C" fn get(
+    _: *const bindings::xattr_handler,
+    dentry: *mut bindings::dentry,
+    _: *mut bindings::inode,
+    name: *const c_char,
+    buffer: *mut c_void,
+    size: usize,
+) -> c_int {
+    // SAFETY: The caller passes all of them.
+    from_result(|| unsafe {
+        let lower = Upper::<Dentry>::from_raw(dentry).lower()?;
+        let found = bindings::vfs_getxattr(idmap(), lower.as_raw(), name, buffer, size);
+        Ok(found as c_int)
+    })
+}
+
+/// # Safety
+///
+/// As for [`get`].
+unsafe extern "C" fn set(
+    _: *const bindings::xattr_handler,
+    _: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    _: *mut bindings::inode,
+    name: *const c_char,
+    value: *const c_void,
+    size: usize,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: The caller passes it.
+    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+    from_result(|| {
+        let _write = dentry.layer().lower().want_write()?;
+        let lower = dentry.lower()?.as_raw();
+        // SAFETY: The caller passes name and value; without one, the name goes.
+        to_result(unsafe {
+            if value.is_null() {
+                bindings::vfs_removexattr(idmap(), lower, name)
+            } else {
+                bindings::vfs_setxattr(idmap(), lower, name, value, size, flags)
+            }
+        })?;
+        changed(dentry);
+        Ok(0)
+    })
+}
+
+/// A list of access rights is a mode, too.
+fn changed(dentry: &Upper<Dentry>) {
+    if let Some(inode) = dentry.inode() {
+        inode.copy_attributes();
+    }
+}
+
+/// `inode_operations.listxattr`
+///
+/// # Safety
+///
+/// As for [`get`].
+pub(super) unsafe extern "C" fn list(
+    dentry: *mut bindings::dentry,
+    buffer: *mut c_char,
+    size: usize,
+) -> isize {
+    // SAFETY: The caller passes all of them.
+    unsafe {
+        match Upper::<Dentry>::from_raw(dentry).lower() {
+            Ok(lower) => bindings::vfs_listxattr(lower.as_raw(), buffer, size),
+            Err(error) => error.to_errno() as isize,
+        }
+    }
+}
+
+/// `inode_operations.get_acl`
+///
+/// # Safety
+///
+/// As for [`get`].
+pub(super) unsafe extern "C" fn get_acl(
+    _: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    kind: c_int,
+) -> *mut bindings::posix_acl {
+    // SAFETY: The caller passes it.
+    unsafe {
+        match Upper::<Dentry>::from_raw(dentry).lower() {
+            Ok(lower) => bindings::vfs_get_acl(idmap(), lower.as_raw(), acl_name(kind)),
+            Err(error) => error.to_ptr(),
+        }
+    }
+}
+
+/// `inode_operations.set_acl`
+///
+/// # Safety
+///
+/// As for [`get`].
+pub(super) unsafe extern "C" fn set_acl(
+    _: *mut bindings::mnt_idmap,
+    dentry: *mut bindings::dentry,
+    acl: *mut bindings::posix_acl,
+    kind: c_int,
+) -> c_int {
+    // SAFETY: The caller passes it.
+    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+    from_result(|| {
+        let _write = dentry.layer().lower().want_write()?;
+        let lower = dentry.lower()?.as_raw();
+        // SAFETY: The caller passes the list; without one, it goes.
+        to_result(unsafe {
+            if acl.is_null() {
+                bindings::vfs_remove_acl(idmap(), lower, acl_name(kind))
+            } else {
+                bindings::vfs_set_acl(idmap(), lower, acl_name(kind), acl)
+            }
+        })?;
+        changed(dentry);
+        Ok(0)
+    })
+}
+
+fn acl_name(kind: c_int) -> *const c_char {
+    if kind == bindings::SP_ACL_TYPE_ACCESS as c_int {
+        c"system.posix_acl_access".as_char_ptr()
+    } else {
+        c"system.posix_acl_default".as_char_ptr()
+    }
+}

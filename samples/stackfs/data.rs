@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How data gets from user space to the page cache, from there to the file below, and back.
+
+#![deny(unsafe_code)]
+
+use super::{size, StackFs};
+use core::ops::RangeInclusive;
+use kernel::{prelude::*, sync::aref::ARef};
+use stable_pages::fs::{
+    Attributes,
+    Buffer,
+    Dentry,
+    File,
+    FileSystem,
+    Folio,
+    Inode,
+    Request,
+    Upper,
+    Written, //
+};
+
+impl FileSystem for StackFs {
+    const NAME: &'static CStr = c"stackfs";
+    const MAGIC: usize = 0x7374_6b66;
+    const LOWER_OPTION: &'static CStr = c"lowerdir";
+
+    /// Each open file has one below, so that each learns of an error there once. What is written
+    /// back goes through a file of the inode: a dirty page does not know who has dirtied it, or may
+    /// be older than everybody who has the file open.
+    fn open(dentry: &Upper<Dentry>, file: &File) -> Result<ARef<File>> {
+        let path = dentry.path()?;
+        if file.is_writable() {
+            dentry.inode().ok_or(ENOENT)?.open_writer(&path)?;
+        }
+        path.open(file.access(), dentry.layer().credential())
+    }
+
+    fn read(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize> {
+        if !request.is_direct() {
+            return request.read_cached(buffer);
+        }
+        // All of it, since the file below is as long as this one only then.
+        request.file().inode().write_and_wait()?;
+        request.transfer_direct(buffer, false, |_, transfer| transfer())
+    }
+
+    fn write(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize> {
+        let written = write_locked(request, buffer)?;
+        request.sync_written(written)
+    }
+
+    fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &mut Folio<'_>) -> Result {
+        let length = folio.within(inode.size());
+        // A file that can only be written to may have to be read, where a page is written in part.
+        let lower = inode.writer().or(file.map(|file| file.lower()));
+        lower.ok_or(EIO)?.fill(folio, length)
+    }
+
+    fn write_back(inode: &Upper<Inode>, folio: &Written<'_>, len: usize) -> Result {
+        inode.writer().ok_or(EIO)?.write_folio(folio, len)
+    }
+
+    /// An error of writing back, here or below, is said once to each file that was open then.
+    fn fsync(file: &Upper<File>, range: RangeInclusive<i64>, datasync: bool) -> Result {
+        let here = file.write_and_wait(range.clone());
+        let below = file.lower().sync(range, datasync);
+        here.and(below)
+    }
+
+    fn fallocate(file: &Upper<File>, mode: u32, offset: i64, length: i64) -> Result {
+        size::allocate(file, mode, offset, length)
+    }
+
+    /// Only below is it known where there are holes.
+    fn seek(file: &Upper<File>, offset: i64, whence: i32) -> Result<i64> {
+        file.inode().write_and_wait()?;
+        file.lower().seek(offset, whence)
+    }
+
+    fn set_size(inode: &Upper<Inode>, size: i64, change: Attributes<'_>) -> Result {
+        size::set(inode, size, change)
+    }
+}
+
+fn write_locked(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize> {
+    let file = request.file();
+    let inode = file.inode();
+    let _lock = inode.lock();
+    if request.check_write(buffer)? == 0 {
+        return Ok(0);
+    }
+    file.remove_privileges()?;
+    file.touch()?;
+    if request.is_direct() {
+        return write_direct(request, buffer);
+    }
+    inode.zero_behind_end(request.position());
+    request.write_cached(buffer)
+}
+
+/// What is cached of the range is written back and dropped, and nothing gets in again until the
+/// write has ended: whoever reads afterwards reads what was written.
+fn write_direct(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize> {
+    let inode = request.file().inode();
+    // The file below is to be as long as this one.
+    inode.write_and_wait()?;
+    request.transfer_direct(buffer, true, |range, transfer| {
+        let cache = inode.exclude();
+        cache.invalidate(range.start, range.end - 1)?;
+        let written = transfer()?;
+        cache.extend(range.start + written as i64);
+        Ok(written)
+    })
+}
