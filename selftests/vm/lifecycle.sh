@@ -11,9 +11,9 @@
 
 plan 21
 
-# begin ARGUMENT...: a load on the target, in the background.
+# begin ARGUMENT...: a load on the target, in the background, until the end.
 begin() {
-	"$loads" direct --path /dev/mapper/t --size 2M "$@" >"$work/outcome" 2>&1 &
+	"$loads" direct --path /dev/mapper/t --size 2M --seconds 3000 "$@" >"$work/outcome" 2>&1 &
 	background=$!
 	wait_for 10 counts writes
 }
@@ -32,6 +32,7 @@ running() {
 
 # end: sets what load would.
 end() {
+	kill "$background"
 	wait "$background" || return
 	outcome=$(<"$work/outcome")
 	note "$outcome"
@@ -106,11 +107,11 @@ suspended() {
 	done
 }
 protect policy:optimistic
-begin --seconds 10 --no-mutate --verify
+begin --no-mutate --verify
 ok "suspended under load: nothing is written meanwhile" suspended
 ok "the load ends" end
 ok "and holds what was written" holds 'done_writes > 0 && failed == 0 && mismatched == 0 && unreadable == 0'
-begin --seconds 12 --jobs 1
+begin --jobs 1
 ok "the same while buffers change" suspended
 end
 counters t
@@ -118,7 +119,7 @@ ok "nothing fails, something was repaired" holds 'done_writes > 0 && failed == 0
 must unmap t
 
 protect policy:optimistic recheck:on
-begin --seconds 12 --jobs 1
+begin --jobs 1
 # The counters begin anew with each table.
 reloads() {
 	reload policy:copy && wait_for 5 counts copied &&

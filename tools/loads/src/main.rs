@@ -4,7 +4,8 @@
 //!
 //! Each load prints one JSON object on one line of stdout when it ends. The
 //! exit status says whether the load did its work, however many of its writes
-//! failed: 0 if it did, 1 if it could not run at all, 2 for wrong usage.
+//! failed: 0 if it did, 1 if it could not run at all, 2 for wrong usage. A load that
+//! runs for a time ends earlier with SIGTERM, and reports as ever.
 
 mod buffer;
 mod buffered;

@@ -2,6 +2,9 @@
 
 //! Sizes as people type them, and how long a load may run.
 
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest run, so that a mistyped number does not block a test machine.
@@ -30,6 +33,29 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Whether somebody has said that it is enough.
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// Takes SIGTERM as the end of the time. A thread waits for it, so that no system
+/// call of the others is interrupted; they are started later and have it blocked.
+fn end_on_sigterm() {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: The set is ours, and sigemptyset() writes all of it.
+    let set = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
+        set.assume_init()
+    };
+    // SAFETY: The set is initialised, and nobody asks for the old one.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+    thread::spawn(move || {
+        let mut signal = 0;
+        // SAFETY: Both are ours, and the set is initialised.
+        unsafe { libc::sigwait(&set, &mut signal) };
+        ENDED.store(true, Ordering::Relaxed);
+    });
+}
+
 /// The time a load began and the time it has to end, by the monotonic clock.
 #[derive(Clone, Copy)]
 pub struct Clock {
@@ -38,8 +64,13 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts now and ends in so many seconds.
+    /// Starts now and ends in so many seconds, or with SIGTERM; with 0 it only tells
+    /// the time. For the only thread that there is, since the others inherit what it
+    /// does with signals.
     pub fn start(seconds: u64) -> Self {
+        if seconds > 0 {
+            end_on_sigterm();
+        }
         let begin = Instant::now();
         Self {
             begin,
@@ -49,7 +80,7 @@ impl Clock {
 
     /// Whether the time is over.
     pub fn over(&self) -> bool {
-        Instant::now() >= self.end
+        Instant::now() >= self.end || ENDED.load(Ordering::Relaxed)
     }
 
     /// Seconds since the start, to the millisecond.
