@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# shellcheck disable=SC2154
+#
+# What programs do with a file system, in a folder of it. Each of these prints why it
+# failed.
+
+# SELFTEST_SOAK: a minute's test becomes one of that many minutes.
+SELFTEST_SOAK=${SELFTEST_SOAK:-0}
+
+# soaked SHORT LONG: of repetitions.
+soaked() {
+	if ((SELFTEST_SOAK)); then
+		printf '%d\n' "$2"
+	else
+		scaled "$1"
+	fi
+}
+
+# exercised DIR: fsx, the file system exerciser: random reads, writes, truncates,
+# fallocates and accesses through mappings of one file, each compared with a model.
+exercised() {
+	"$top/build/crates/fsx" -q -f "$vm/lib/fsx.toml" -P "$work" \
+		-N "$(soaked 3000 1000000)" -S 1 "$1/fsx" >"$work/fsx" 2>&1 || {
+		tail -n 20 "$work/fsx"
+		return 1
+	}
+}
+
+# names DIR: what pjdfstest finds: one line for each of its tests.
+names() {
+	"$top/build/crates/pjdfstest" -c "$vm/lib/pjdfstest.toml" -p "$1" 2>&1 |
+		sed -E 's/\x1b\[[0-9;]*m//g'
+}
+
+# stressed DIR STRESSOR...: stress-ng, which looks at what it reads back.
+stressed() {
+	local dir=$1 arguments=() stressor
+	shift
+	for stressor; do
+		arguments+=("--$stressor" 1 "--$stressor-ops" "$(soaked 40 20000)")
+	done
+	stress-ng --verify --temp-path "$dir" "${arguments[@]}" >"$work/stress" 2>&1 || {
+		tail -n 20 "$work/stress"
+		return 1
+	}
+}
+
+# cloned DIR: a repository with the project in it, a clone of that, and the
+# documentation built in the clone.
+cloned() {
+	(
+		set -e
+		export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+		git clone -q --no-hardlinks --single-branch "file://$top" "$1/first"
+		git clone -q --no-hardlinks "$1/first" "$1/second"
+		git -C "$1/second" fsck --strict --no-progress
+		git -C "$1/second" gc --quiet --aggressive
+		git -C "$1/second" fsck --strict --no-progress
+		[ -z "$(git -C "$1/second" status --porcelain)" ]
+		sphinx-build -q -W -b html "$1/second/Documentation" "$1/second/html"
+		[ -s "$1/second/html/index.html" ]
+		[ "$(git -C "$1/first" rev-parse HEAD)" = "$(git -C "$1/second" rev-parse HEAD)" ]
+		rm -r "$1/first" "$1/second"
+	) >"$work/git" 2>&1 || {
+		tail -n 20 "$work/git"
+		return 1
+	}
+}
+
+# survives DIR MODE: SQLite in that journal mode is killed in the middle of
+# transactions, three times; each that it had acknowledged is there, and whole.
+survives() {
+	local db=$1/$2.db round acknowledged last_acknowledged found check last wrong
+	sqlite3 "$db" "PRAGMA journal_mode=$2; CREATE TABLE t(id INTEGER PRIMARY KEY, data BLOB, sum BLOB)" \
+		>"$work/sqlite" 2>&1 || {
+		cat "$work/sqlite"
+		return 1
+	}
+	for round in 1 2 3; do
+		transactions "$db"
+		acknowledged=$(grep -c '^done' "$work/done")
+		((acknowledged)) || {
+			echo "no transaction was acknowledged in round $round: $(tail -n 3 "$work/done")"
+			return 1
+		}
+		found=$(sqlite3 "$db" 'PRAGMA integrity_check; SELECT max(id) FROM t;
+			SELECT count(*) FROM t WHERE sum IS NOT sha3(data)')
+		read -r -d '' check last wrong <<<"$found" || :
+		last_acknowledged=$(sed -n 's/^done //p' "$work/done" | tail -n 1)
+		if [ "$check $wrong" != "ok 0" ] || ((last < last_acknowledged)); then
+			echo "round $round, up to $last_acknowledged acknowledged, found: $found"
+			return 1
+		fi
+	done
+}
+
+# transactions DATABASE: until it is killed; $work/done holds what was acknowledged.
+transactions() {
+	local writer
+	: >"$work/done"
+	while :; do
+		echo "BEGIN; INSERT INTO t(data) VALUES(randomblob(3000)); INSERT INTO t(data) VALUES(randomblob(20000));
+			UPDATE t SET sum = sha3(data) WHERE sum IS NULL; COMMIT;
+			SELECT 'done ' || max(id) FROM t;"
+	done 2>/dev/null | stdbuf -oL sqlite3 "$1" >"$work/done" 2>&1 &
+	writer=$!
+	wait_for 60 acknowledges 5
+	kill -KILL "$writer"
+	wait "$writer" 2>/dev/null
+}
+
+# acknowledges NUMBER: of transactions, so many or more.
+acknowledges() {
+	(($(wc -l <"$work/done") >= $1))
+}

@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# stackfs-programs.sh: programs on stackfs: what they wrote they find again, and what
+# they are told is what the file system below would have told them.
+#
+# SELFTEST_SOAK=1 makes it a million operations of fsx and 20,000 of each stressor.
+#
+# timeout: 400
+#
+# shellcheck disable=SC2317,SC2154
+
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=lib/filesystem.sh
+. "$vm/lib/filesystem.sh"
+
+plan $((2 + 5 + 1))
+
+lower=$work/lower stack=$work/stack
+mkdir "$lower" "$stack"
+
+# same_names: pjdfstest finds the same in both.
+same_names() {
+	mkdir "$lower/names" "$stack/names.stack"
+	names "$lower/names" >"$work/below"
+	names "$stack/names.stack" >"$work/above"
+	grep -E '^Summary: .* [1-9][0-9]* passed' "$work/below" || return
+	diff "$work/below" "$work/above"
+}
+
+must mount -t tmpfs -o size=512M none "$lower"
+mounts+=("$lower")
+ok "the module loads" modprobe stackfs
+ok "stackfs is mounted" mount -t stackfs -o "lowerdir=$lower" none "$stack"
+mounts=("$stack" "$lower")
+ok "fsx finds what it wrote" exercised "$stack"
+ok "so do the stressors of files, aio and mappings" stressed "$stack" hdd aio mmap
+ok "a repository is cloned, whole, and built" cloned "$stack"
+mkdir "$stack/wal" "$stack/delete"
+ok "a database with a log is killed and recovers" survives "$stack/wal" wal
+ok "so does one with a journal" survives "$stack/delete" delete
+ok "pjdfstest finds what it finds below" same_names
+finish
