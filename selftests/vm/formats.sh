@@ -29,8 +29,8 @@ spoil() {
 	local first=$((spoilt / interval)) alias=$((spoilt + area * 512)) line=()
 	put "$work/a" "$disk" "$spoilt" $((9 * interval)) &&
 		put "$work/b" "$disk" $((spoilt + 8 * interval)) "$interval" &&
-		"$vm/tuples.py" write "$disk" $((first + 4)),app=ffff $((first + 7)),app=1234 || return
-	[ "$type" != 3 ] || "$vm/tuples.py" write "$disk" $((first + 5)),app=ffff,ref=ffffffff || return
+		ask_tuples write "$disk" $((first + 4)),app=ffff $((first + 7)),app=1234 || return
+	[ "$type" != 3 ] || ask_tuples write "$disk" $((first + 5)),app=ffff,ref=ffffffff || return
 	mapfile -t tuple < <(tuples "$spoilt" $((9 * interval)))
 	behind $((first + 1))
 	behind $((first + 4))
@@ -72,6 +72,7 @@ lost() {
 }
 
 load_module
+serve_tuples
 # Type, guard and interval. Type 0 is DIX alone: only the way to the disk is
 # protected, though scsi_debug stores the tuples.
 for format in {1,3}\ {0,1}\ {512,4096} "2 0 512" "0 0 512" "0 1 4096"; do
@@ -83,7 +84,7 @@ for format in {1,3}\ {0,1}\ {512,4096} "2 0 512" "0 0 512" "0 1 4096"; do
 	((guard == 0)) || checksum=ip
 	((type != 3)) || ref=noref
 	name="DIF $type, $profile, $interval bytes"
-	ok "$name" is "$("$vm/tuples.py" format "$disk") $(integrity device_is_integrity_capable)" \
+	ok "$name" is "$(ask_tuples format "$disk") $(integrity device_is_integrity_capable)" \
 		"$checksum $ref $interval 8 8 0 $((type > 0))"
 	ok "$name: sectors that were never written" blank "$spoilt" 8192
 	ok "$name: the target's tuples are the kernel's" same_tuples

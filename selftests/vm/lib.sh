@@ -66,11 +66,13 @@ disk='' sectors=0
 window=(max_queue=1 ndelay=2000000)
 
 find_disk() {
-	local dir=
+	local dir model
 	for dir in /sys/block/sd*; do
-		grep -q '^scsi_debug' "$dir/device/model" || continue
+		model=
+		read -r model <"$dir/device/model"
+		[[ $model == scsi_debug* ]] || continue
 		disk=/dev/${dir##*/}
-		sectors=$(<"$dir/size")
+		read -r sectors <"$dir/size"
 		((sectors > 0)) && test -b "$disk" && return
 	done 2>/dev/null
 	return 1
@@ -121,9 +123,10 @@ mapped=() mounts=()
 
 # map NAME LINE...: a mapped device with that table.
 map() {
-	local name=$1
+	local name=$1 lines
 	shift
-	printf '%s\n' "$@" | dmsetup create "$name" || return
+	printf -v lines '%s\n' "$@"
+	dmsetup create "$name" <<<"$lines" || return
 	test -b "/dev/mapper/$name" || {
 		echo "/dev/mapper/$name is no block device"
 		return 1
@@ -199,6 +202,8 @@ umount_all() {
 
 # Loads ----------------------------------------------------------------------
 
+bad=''
+
 # load ARGUMENT...: run one of the load generators. Sets outcome, and from it
 # the shell variables done_writes, failed, mutations, bad, mismatched, unreadable.
 load() {
@@ -207,18 +212,29 @@ load() {
 		outcome=
 	}
 	note "$outcome"
-	done_writes=$(field writes)
-	failed=$(field failed)
-	mutations=$(field mutations)
-	bad=$(field bad)
-	mismatched=$(field mismatched)
-	unreadable=$(field unreadable)
+	set_fields done_writes=writes failed mutations bad mismatched unreadable
 	[ -n "$outcome" ]
+}
+
+# set_fields [VARIABLE=]NAME...: each to that field of the last outcome. Without a
+# process for each, since on the debug kernel one takes a tenth of a second.
+set_fields() {
+	local item regex
+	for item; do
+		regex="[{,]\"${item#*=}\":\"?([^,}\"]*)"
+		if [[ ${outcome:-} =~ $regex ]]; then
+			printf -v "${item%=*}" %s "${BASH_REMATCH[1]}"
+		else
+			printf -v "${item%=*}" ''
+		fi
+	done
 }
 
 # field NAME: of the last outcome, a number or a string; empty if it is not there.
 field() {
-	sed -nE "s/.*[{,]\"$1\":\"?([^,}\"]*).*/\1/p" <<<"${outcome:-}"
+	local value
+	set_fields "value=$1"
+	printf '%s\n' "$value"
 }
 
 # written OFFSET KIND NUMBER...: a write of writes.py; the disk holds what the
@@ -243,11 +259,34 @@ reads_back() {
 	[ "$bad" = 0 ] && [ "$(field transient)" = 0 ]
 }
 
+# serve_tuples: from now on one process answers what tuples.py is asked for: to
+# start it takes longer than what it does. Not for a subshell; in one it can be
+# asked.
+serve_tuples() {
+	coproc tuples_server { exec "$vm/tuples.py" serve; }
+	exec {tuples_to}>&"${tuples_server[1]}" {tuples_from}<&"${tuples_server[0]}"
+}
+tuples_to=''
+
+# ask_tuples WORD...: see tuples.py.
+ask_tuples() {
+	local text='' status
+	[ -n "$tuples_to" ] || {
+		"$vm/tuples.py" "$@"
+		return
+	}
+	printf '%s\n' "$work/answer $*" >&"$tuples_to"
+	read -r status <&"$tuples_from" || return
+	IFS= read -rd '' text <"$work/answer"
+	printf %s "$text"
+	return "$status"
+}
+
 # tuples_are BLOCK COUNT APP_TAG: what the disk holds there has right tuples with
 # that application tag (four hexadecimal digits). Nobody but the target writes one
 # that is not 0, so it shows whose tuples they are.
 tuples_are() {
-	"$vm/tuples.py" "$disk" "$1" "$2" | awk -v count="$2" -v app="$3" -v profile="$(integrity format)" '
+	ask_tuples "$disk" "$1" "$2" | awk -v count="$2" -v app="$3" -v profile="$(integrity format)" '
 	{
 		guard = profile ~ /IP$/ ? $6 : $5
 		ref = sprintf("%08x", $1)
@@ -306,7 +345,7 @@ traced() {
 
 # The kernel log -------------------------------------------------------------
 
-log_position=0
+log_marker=none logged=()
 
 # log_mark: new_log prints what comes after this.
 log_mark() {
@@ -314,9 +353,30 @@ log_mark() {
 	echo "$log_marker" >/dev/kmsg
 }
 
-# Lines are not counted: the buffer forgets its first ones when it is full.
+# read_log: sets logged to the lines after the mark. They are not counted: the
+# buffer forgets its first ones when it is full.
+read_log() {
+	local i
+	dmesg >"$work/kernel_log"
+	mapfile -t logged <"$work/kernel_log"
+	for ((i = ${#logged[@]}; i > 0; i--)); do
+		[[ ${logged[i - 1]} != *"$log_marker" ]] || break
+	done
+	logged=("${logged[@]:i}")
+}
+
 new_log() {
-	dmesg | sed "1,/$log_marker\$/d"
+	read_log
+	((${#logged[@]} == 0)) || printf '%s\n' "${logged[@]}"
+}
+
+# log_says TEXT: after the mark, in one line.
+log_says() {
+	read_log
+	[[ "${logged[*]}" != *"$1"* ]] || return 0
+	echo "the log does not say: $1"
+	((${#logged[@]} == 0)) || printf '%s\n' "${logged[@]}"
+	return 1
 }
 
 scan_kernel_log() {

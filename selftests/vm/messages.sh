@@ -59,10 +59,10 @@ refused() {
 		echo "it was accepted"
 		return 1
 	fi
-	new_log >"$work/log"
-	if ! grep -q "message: $why\$" "$work/log" || [ "$(wc -l <"$work/log")" != 1 ]; then
+	read_log
+	if ((${#logged[@]} != 1)) || [[ ! ${logged[0]} =~ "message: "$why$ ]]; then
 		echo "the log says:"
-		cat "$work/log"
+		printf '%s\n' "${logged[@]}"
 		return 1
 	fi
 	is "$(dmsetup table t)" "$before"

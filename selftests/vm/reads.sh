@@ -184,7 +184,7 @@ offset=2048
 must map t "0 $((sectors - offset)) stable-pi $disk $offset 1 policy:copy"
 must write_at 100 32
 corrupt $((offset + 100))
-read -r _ guard _ ref crc _ < <("$vm/tuples.py" "$disk" $((offset + 100)) 1)
+read -r _ guard _ ref crc _ < <(ask_tuples "$disk" $((offset + 100)) 1)
 log_mark
 must trace_on stable_pi:read_mismatch
 ok "wrong guard: rejected" same_result 100 1 EILSEQ
@@ -197,15 +197,15 @@ ok "wrong guard: the trace has both, and the tags" is "$(sed 's/.*read_mismatch:
 ok "wrong guard: so has the log" grep -q \
 	": sector 100: read does not match: guard $(hex "$guard") should be $(hex "$crc"), app 0x0, ref $(hex "$ref") should be $(hex "$ref")" <(new_log)
 
-must "$vm/tuples.py" write "$disk" "$((offset + 101)),ref=7"
+must ask_tuples write "$disk" "$((offset + 101)),ref=7"
 must trace_on stable_pi:read_mismatch
 ok "wrong reference tag: rejected" same_result 101 1 EILSEQ
 trace_off
 ok "wrong reference tag: the trace has both" grep -q \
 	" sector 101 .* ref 0x7 should be $(printf '0x%x' $((offset + 101)))" "$work/trace"
-must "$vm/tuples.py" write "$disk" "$((offset + 102)),app=1234"
+must ask_tuples write "$disk" "$((offset + 102)),app=1234"
 ok "an application tag of somebody else: not rejected" same_result 102 1 ok
-must "$vm/tuples.py" write "$disk" "$((offset + 103)),app=ffff"
+must ask_tuples write "$disk" "$((offset + 103)),app=ffff"
 corrupt $((offset + 103))
 ok "the escape: not verified" same_result 103 1 ok
 ok "their neighbours can be read" same_result 104 28 ok
@@ -241,10 +241,10 @@ for dif in 1 3; do
 	must blkdiscard -o $((8192 * 512)) -l $((64 * 512)) /dev/mapper/t
 	ok "type $dif: what was discarded is zeroes" holds_zeroes /dev/mapper/t 8192 64
 	if [ $dif = 3 ]; then
-		must "$vm/tuples.py" write "$disk" 8300,app=ffff,ref=5
+		must ask_tuples write "$disk" 8300,app=ffff,ref=5
 		corrupt 8300
 		ok "type 3: the application tag alone is no escape" same_result 8300 1 EILSEQ
-		must "$vm/tuples.py" write "$disk" 8301,app=ffff,ref=ffffffff
+		must ask_tuples write "$disk" 8301,app=ffff,ref=ffffffff
 		corrupt 8301
 		ok "type 3: with the reference tag it is" same_result 8301 1 ok
 	fi

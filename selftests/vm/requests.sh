@@ -45,7 +45,7 @@ for policy in optimistic copy wait; do
 	discard() {
 		issued blkdiscard -o 16384 -l 16384 /dev/mapper/t &&
 			is "$(requests 'DS? .* 32 \+ 32 ')" 1 && tuples_are 0 32 00aa &&
-			is "$("$vm/tuples.py" "$disk" 32 1 | cut -d' ' -f2-4)" "ffff ffff ffffffff"
+			is "$(ask_tuples "$disk" 32 1 | cut -d' ' -f2-4)" "ffff ffff ffffffff"
 	}
 	ok "$policy: a discard goes to the same sectors" discard
 

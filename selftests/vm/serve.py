@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -S
 # SPDX-License-Identifier: GPL-2.0
 """Does what bio.py and payload.py do, for each line of standard input that begins
 with one of these names, and prints what they print: to start them takes longer."""

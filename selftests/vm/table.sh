@@ -19,16 +19,12 @@ refused() {
 	local message=$1
 	shift
 	log_mark
-	if printf '%s\n' "$1 $2 stable-pi ${*:3}" | dmsetup create x; then
+	if dmsetup create x <<<"$1 $2 stable-pi ${*:3}"; then
 		dmsetup remove x
 		echo "it was accepted"
 		return 1
 	fi
-	new_log | grep -qF "stable-pi: $message (" || {
-		echo "the log says:"
-		new_log
-		return 1
-	}
+	log_says "stable-pi: $message ("
 }
 
 # bad MESSAGE WORD...: the same, with these words behind <dev>.

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -S
 # SPDX-License-Identifier: GPL-2.0
 """Protection information as a disk holds it: print it, check it, write it.
 
@@ -6,6 +6,7 @@ usage: tuples.py DEVICE BLOCK COUNT
        tuples.py check DEVICE APP_TAG BLOCK+COUNT...
        tuples.py write DEVICE BLOCK[,WORD]...
        tuples.py format DEVICE
+       tuples.py serve
 
 Reads and writes logical blocks together with their metadata, which io_uring
 carries (IORING_RW_ATTR_FLAG_PI), and asks nobody to verify anything. What has to
@@ -29,6 +30,8 @@ write    writes single blocks of random data with a right tuple, with random
            ref=TAG  the reference tag, the number of the block without this
 format   prints checksum, whether there is a reference tag, interval, metadata,
          tuple, and offset of the tuple, the last four in bytes
+serve    takes such lines from standard input, with the name of a file for the
+         output in front, and answers each with the exit status
 """
 
 import contextlib
@@ -99,21 +102,38 @@ def ip_checksum(data):
 GUARDS = {"crc16": crc16, "ip": ip_checksum, "crc64": crc64}
 
 
+class Wrong(Exception):
+    """What was asked for makes no sense."""
+
+
 class Disk:
     """A device, and what it says of its metadata."""
 
     def __init__(self, path, flags):
         self.fd = os.open(path, flags | os.O_DIRECT)
+        try:
+            self._ask(path)
+        except BaseException:
+            os.close(self.fd)
+            raise
+
+    def _ask(self, path):
         cap = bytearray(16)
         fcntl.ioctl(self.fd, GET_METADATA_CAP, cap)
         (flags, self.interval, self.metadata, _, _, self.tuple, self.offset,
          kind) = struct.unpack_from("<IH6B", cap)
         if kind not in CHECKSUMS:
-            sys.exit(f"tuples.py: {path} has no protection information")
+            raise Wrong(f"{path} has no protection information")
         self.checksum = CHECKSUMS[kind]
         self.has_ref_tag = bool(flags & CAP_REF_TAG)
         # Bytes of guard, application tag and reference tag.
         self.sizes = (8, 2, 6) if self.checksum == "crc64" else (2, 2, 4)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
 
     def guard(self, data, metadata):
         """What it has to be: it covers the metadata in front of the tuple, too."""
@@ -150,7 +170,7 @@ class Disk:
     def write(self, block, words):
         values = dict(word.partition("=")[::2] for word in words)
         if unknown := values.keys() - {"data", "guard", "rest", "app", "ref"}:
-            sys.exit(f"tuples.py: there is no '{unknown.pop()}'")
+            raise Wrong(f"there is no '{unknown.pop()}'")
         data = mmap.mmap(-1, self.interval)
         data[:] = os.urandom(self.interval)
         metadata = memoryview(mmap.mmap(-1, self.metadata))[:self.metadata]
@@ -193,29 +213,51 @@ def span(word):
     return int(first), int(count)
 
 
-def main():
-    words = sys.argv[1:]
-    try:
-        if words[0] == "check":
-            disk = Disk(words[1], os.O_RDONLY)
+def run(words):
+    """What the words ask for; returns the exit status."""
+    if words[0] == "check":
+        with Disk(words[1], os.O_RDONLY) as disk:
             app = int(words[2], 16)
-            sys.exit(any([check(disk, app, *span(word)) for word in words[3:]]))
-        elif words[0] == "write":
-            disk = Disk(words[1], os.O_WRONLY)
+            return int(any([check(disk, app, *span(word)) for word in words[3:]]))
+    if words[0] == "write":
+        with Disk(words[1], os.O_WRONLY) as disk:
             for word in words[2:]:
                 block, *changes = word.split(",")
                 disk.write(int(block), changes)
-        elif words[0] == "format":
-            disk = Disk(words[1], os.O_RDONLY)
+    elif words[0] == "format":
+        with Disk(words[1], os.O_RDONLY) as disk:
             print(disk.checksum, "ref" if disk.has_ref_tag else "noref", disk.interval,
                   disk.metadata, disk.tuple, disk.offset)
-        else:
-            show(Disk(words[0], os.O_RDONLY), int(words[1]), int(words[2]))
+    else:
+        with Disk(words[0], os.O_RDONLY) as disk:
+            show(disk, int(words[1]), int(words[2]))
+    return 0
+
+
+def answer(words):
+    try:
+        return run(words)
     except (IndexError, ValueError):
-        sys.exit("tuples.py: wrong usage, see the head of the file")
+        print("tuples.py: wrong usage, see the head of the file", file=sys.stderr)
+    except Wrong as error:
+        print(f"tuples.py: {error}", file=sys.stderr)
     except OSError as error:
-        sys.exit(f"tuples.py: {errno.errorcode.get(error.errno, error.errno)}: {error.strerror}")
+        print(f"tuples.py: {errno.errorcode.get(error.errno, error.errno)}: {error.strerror}",
+              file=sys.stderr)
+    return 1
+
+
+def serve():
+    for line in sys.stdin:
+        name, *words = line.split()
+        with open(name, "w", encoding="ascii") as file, contextlib.redirect_stdout(file), \
+                contextlib.redirect_stderr(file):
+            status = answer(words)
+        print(status, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    else:
+        sys.exit(answer(sys.argv[1:]))

@@ -57,12 +57,12 @@ verified() {
 
 # tuples OFFSET BYTES
 tuples() {
-	"$vm/tuples.py" "$disk" $(($1 / interval)) $(($2 / interval))
+	ask_tuples "$disk" $(($1 / interval)) $(($2 / interval))
 }
 
 # right APP_TAG OFFSET BYTES
 right() {
-	"$vm/tuples.py" check "$disk" "$1" $(($2 / interval))+$(($3 / interval))
+	ask_tuples check "$disk" "$1" $(($2 / interval))+$(($3 / interval))
 }
 
 # blank OFFSET BYTES: nothing is written there: it reads as zeroes, with tuples
