@@ -179,13 +179,18 @@ void sp_zero_behind_end(struct inode *inode, loff_t to)
 	folio_put(folio);
 }
 
-/* All but the size. What updates times is done to the lower inode. */
+/*
+ * All but the size. What updates times is done to the lower inode. The lock is for
+ * set_nlink(), which counts inodes without a name.
+ */
 void sp_inode_copy_attributes(struct inode *inode, struct inode *lower)
 {
+	spin_lock(&inode->i_lock);
 	fsstack_copy_attr_all(inode, lower);
 	inode->i_blkbits = PAGE_SHIFT;
 	inode->i_flags = (inode->i_flags & (S_IMMUTABLE | S_APPEND | S_SYNC | S_DIRSYNC)) |
 			 S_NOATIME | S_NOCMTIME;
+	spin_unlock(&inode->i_lock);
 }
 
 void sp_inode_prepare_mapping(struct inode *inode)
@@ -231,21 +236,6 @@ struct folio *sp_write_begin_folio(struct address_space *mapping, loff_t pos, si
 struct folio *sp_readahead_folio(struct readahead_control *ractl)
 {
 	return readahead_folio(ractl);
-}
-
-loff_t sp_folio_pos(struct folio *folio)
-{
-	return folio_pos(folio);
-}
-
-size_t sp_folio_size(struct folio *folio)
-{
-	return folio_size(folio);
-}
-
-bool sp_folio_is_uptodate(struct folio *folio)
-{
-	return folio_test_uptodate(folio);
 }
 
 unsigned int sp_nofs_save(void)

@@ -69,9 +69,6 @@ void sp_mapping_set_error(struct inode *inode, int error);
 
 struct folio *sp_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len);
 struct folio *sp_readahead_folio(struct readahead_control *ractl);
-loff_t sp_folio_pos(struct folio *folio);
-size_t sp_folio_size(struct folio *folio);
-bool sp_folio_is_uptodate(struct folio *folio);
 
 unsigned int sp_nofs_save(void);
 void sp_nofs_restore(unsigned int flags);

@@ -6,14 +6,17 @@
 //! what is written, so that only its edges have to be read before.
 
 use super::{
-    folio::{Folio, Written},
+    folio,
     queue::{LocalThrottle, NoFs},
     stack::Upper,
     File,
     FileSystem,
     Inode, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    mm::{Folio, Locked}, //
+};
 use core::{marker::PhantomData, mem::MaybeUninit, ptr};
 use kernel::{
     error::from_err_ptr,
@@ -54,7 +57,7 @@ impl<T: FileSystem> Operations<T> {
     unsafe fn fill(
         inode: &Upper<Inode>,
         file: *mut bindings::file,
-        folio: &mut Folio<'_>,
+        folio: &Locked<&Folio>,
     ) -> Result {
         // SAFETY: The caller vouches for it.
         let file = (!file.is_null()).then(|| unsafe { Upper::<File>::from_raw(file) });
@@ -73,9 +76,9 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes a locked folio of the mapping.
         unsafe {
             let inode = Self::inode((*folio).__bindgen_anon_1.__bindgen_anon_1.mapping);
-            let mut folio = Folio::from_raw(folio);
-            let result = Self::fill(inode, file, &mut folio);
-            folio.unlock();
+            let folio = Locked::from_locked(Folio::from_raw(folio));
+            let result = Self::fill(inode, file, &folio);
+            drop(folio);
             result.map_or_else(|error| error.to_errno(), |()| 0)
         }
     }
@@ -94,9 +97,8 @@ impl<T: FileSystem> Operations<T> {
                 if folio.is_null() {
                     return;
                 }
-                let mut folio = Folio::from_raw(folio);
-                let _ = Self::fill(inode, (*control).file, &mut folio);
-                folio.unlock();
+                let folio = Locked::from_locked(Folio::from_raw(folio));
+                let _ = Self::fill(inode, (*control).file, &folio);
             }
         }
     }
@@ -120,15 +122,15 @@ impl<T: FileSystem> Operations<T> {
         };
         // SAFETY: The folio is locked, referenced, and not under writeback.
         unsafe {
-            let mut folio = Folio::from_raw(raw);
-            let prepared =
-                Self::prepare(Self::inode(mapping), (*kiocb).ki_filp, &mut folio, pos, len);
+            let folio = Locked::from_locked(Folio::from_raw(raw));
+            let prepared = Self::prepare(Self::inode(mapping), (*kiocb).ki_filp, &folio, pos, len);
             if let Err(error) = prepared {
-                folio.unlock();
+                drop(folio);
                 bindings::sp_folio_put(raw);
                 return error.to_errno();
             }
-            *out = raw;
+            // It stays locked, until write_end().
+            *out = folio.into_locked().as_raw();
         }
         0
     }
@@ -141,11 +143,11 @@ impl<T: FileSystem> Operations<T> {
     unsafe fn prepare(
         inode: &Upper<Inode>,
         file: *mut bindings::file,
-        folio: &mut Folio<'_>,
+        folio: &Locked<&Folio>,
         pos: i64,
         len: c_uint,
     ) -> Result {
-        let whole = pos == folio.position() && len as usize >= folio.size();
+        let whole = pos == folio.pos() as i64 && len as usize >= folio.size();
         if whole || folio.is_uptodate() {
             return Ok(());
         }
@@ -166,7 +168,12 @@ impl<T: FileSystem> Operations<T> {
         _: *mut c_void,
     ) -> c_int {
         // SAFETY: The caller passes the locked folio that write_begin() has found.
-        let (inode, mut folio) = unsafe { (Self::inode(mapping), Folio::from_raw(raw)) };
+        let (inode, folio) = unsafe {
+            (
+                Self::inode(mapping),
+                Locked::from_locked(Folio::from_raw(raw)),
+            )
+        };
         let mut done = copied;
         if !folio.is_uptodate() {
             // It was to be written as a whole; what is missing was not read.
@@ -184,7 +191,7 @@ impl<T: FileSystem> Operations<T> {
             }
             folio.mark_dirty();
         }
-        folio.unlock();
+        drop(folio);
         // SAFETY: The reference is that of write_begin().
         unsafe { bindings::sp_folio_put(raw) };
         done as c_int
@@ -235,23 +242,23 @@ impl<T: FileSystem> Operations<T> {
                 return error;
             }
             // SAFETY: The folio is locked, and clean by now.
-            let folio = unsafe { Folio::from_raw(raw) };
+            let folio = unsafe { Locked::from_locked(Folio::from_raw(raw)) };
             error = Self::write_folio(inode, folio).map_or_else(|error| error.to_errno(), |()| 0);
         }
     }
 
     /// From the moment that the folio is clean, nobody can store into it without locking it, and
     /// waiting until it is written; so it can be unlocked while it is.
-    fn write_folio(inode: &Upper<Inode>, mut folio: Folio<'_>) -> Result {
-        let length = folio.within(inode.size());
+    fn write_folio(inode: &Upper<Inode>, folio: Locked<&Folio>) -> Result {
+        let length = folio::within(&folio, inode.size());
         if length == 0 {
             // The file has been truncated.
-            folio.unlock();
             return Ok(());
         }
         // What was stored behind the end of the file through a mapping goes nowhere.
-        folio.zero(length..folio.size());
-        let written: Written<'_> = folio.start_writeback();
+        folio.zero(length, folio.size() - length)?;
+        let written = folio.start_writeback()?;
+        drop(folio);
         let result = T::write_back(inode, &written, length);
         if let Err(error) = result {
             // SAFETY: The inode is valid.

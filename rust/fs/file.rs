@@ -11,7 +11,10 @@ use super::{
     Inode,
     Request, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    mm::{page_mkwrite, Fault, Wait}, //
+};
 use core::{marker::PhantomData, mem::MaybeUninit};
 use kernel::{
     error::{from_result, to_result},
@@ -248,9 +251,9 @@ impl<T: FileSystem> Operations<T> {
             // Without times the store is as good.
             let _ = file.touch();
             bindings::sp_filemap_invalidate_lock_shared(inode.as_raw());
-            let result = bindings::filemap_page_mkwrite(fault);
+            let result = page_mkwrite(Fault::from_raw(fault), Wait::Always, |_, _| Ok(()));
             bindings::sp_filemap_invalidate_unlock_shared(inode.as_raw());
-            result
+            result.into_raw()
         }
     }
 }

@@ -31,13 +31,16 @@ mod stack;
 mod super_block;
 mod xattr;
 
-use crate::bindings;
+use crate::{
+    bindings,
+    mm::{Folio, Locked, Writeback}, //
+};
 use core::ops::RangeInclusive;
 use kernel::{prelude::*, sync::aref::ARef};
 
 pub use self::{
     cache::Exclusive,
-    folio::{Folio, Written},
+    folio::within,
     object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
     request::{Buffer, Request},
     stack::{Layer, Upper},
@@ -81,13 +84,13 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     fn write(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize>;
 
     /// Reads all of a locked folio from below. `file` is through which it was asked for, if any.
-    fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &mut Folio<'_>) -> Result;
+    fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &Locked<&Folio>) -> Result;
 
     /// Writes the first `len` bytes of a folio to the file below. Called by a thread of the kernel;
     /// allocations do not wait for filesystems.
     ///
     /// An error is kept, for the next fsync(2) of every file that is open.
-    fn write_back(inode: &Upper<Inode>, folio: &Written<'_>, len: usize) -> Result;
+    fn write_back(inode: &Upper<Inode>, folio: &Writeback, len: usize) -> Result;
 
     /// Brings the bytes in the range (the last is part of it) to the medium.
     fn fsync(file: &Upper<File>, range: RangeInclusive<i64>, datasync: bool) -> Result;

@@ -24,7 +24,7 @@ fn directory(dir: &Dentry) -> Result<ARef<Inode>> {
 }
 
 /// Looks for a name in `dir`. Where there is none the result is a dentry without an inode.
-pub fn lookup(dir: &Dentry, name: &Dentry) -> Result<ARef<Dentry>> {
+pub(super) fn lookup(dir: &Dentry, name: &Dentry) -> Result<ARef<Dentry>> {
     directory(dir)?;
     // SAFETY: The name of a dentry that is being looked up does not change.
     let mut name = unsafe { (*name.as_raw()).__bindgen_anon_1.d_name };

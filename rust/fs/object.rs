@@ -287,7 +287,7 @@ impl Path {
     }
 
     /// What stat(2) tells; `mask` and `flags` are those of statx(2). Sleeps.
-    pub fn attributes(&self, mask: u32, flags: u32) -> Result<bindings::kstat> {
+    pub(super) fn attributes(&self, mask: u32, flags: u32) -> Result<bindings::kstat> {
         let mut stat = bindings::kstat::default();
         // SAFETY: By type invariant.
         to_result(unsafe { bindings::vfs_getattr(&self.0, &mut stat, mask, flags) })?;

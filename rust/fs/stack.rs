@@ -136,20 +136,19 @@ impl Upper<Dentry> {
         unsafe { (*self.as_raw()).d_fsdata = raw.cast() };
     }
 
-    /// Whether the name stands for the same below as it does here.
-    pub(super) fn is_current(&self) -> Result<bool> {
+    /// Whether `name` stands for the same below as it does here.
+    fn is_current(&self, name: &bindings::qstr) -> Result<bool> {
         let parent = self.parent();
         let inode = self.inode();
         let expected = inode
             .as_ref()
             .map_or(ptr::null_mut(), |inode| inode.lower().as_raw());
-        // SAFETY: All are valid; the name of a dentry changes only while its parent is locked for
-        // it, and its memory stays for a grace period, or with the dentry.
+        // SAFETY: All are valid.
         Ok(unsafe {
             bindings::sp_d_is(
                 self.lower()?.as_raw(),
                 parent.lower()?.as_raw(),
-                ptr::addr_of!((*self.as_raw()).__bindgen_anon_1.d_name),
+                name,
                 expected,
             )
         })
@@ -173,16 +172,16 @@ pub(super) unsafe extern "C" fn release(dentry: *mut bindings::dentry) {
 /// As for [`release`].
 pub(super) unsafe extern "C" fn revalidate(
     _: *mut bindings::inode,
-    _: *const bindings::qstr,
+    name: *const bindings::qstr,
     dentry: *mut bindings::dentry,
     flags: kernel::ffi::c_uint,
 ) -> c_int {
     if flags & bindings::SP_LOOKUP_RCU != 0 {
         return ECHILD.to_errno();
     }
-    // SAFETY: The caller passes a valid dentry of this library.
-    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
-    let current = dentry.is_current().unwrap_or(false);
+    // SAFETY: The caller passes a valid dentry of this library, and its name.
+    let (dentry, name) = unsafe { (Upper::<Dentry>::from_raw(dentry), &*name) };
+    let current = dentry.is_current(name).unwrap_or(false);
     if current {
         if let Some(inode) = dentry.inode() {
             inode.copy_attributes();

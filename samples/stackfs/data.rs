@@ -8,17 +8,17 @@ use super::{size, StackFs};
 use core::ops::RangeInclusive;
 use kernel::{prelude::*, sync::aref::ARef};
 use stable_pages::fs::{
+    within,
     Attributes,
     Buffer,
     Dentry,
     File,
     FileSystem,
-    Folio,
     Inode,
     Request,
-    Upper,
-    Written, //
+    Upper, //
 };
+use stable_pages::mm::{Folio, Locked, Writeback};
 
 impl FileSystem for StackFs {
     const NAME: &'static CStr = c"stackfs";
@@ -50,14 +50,14 @@ impl FileSystem for StackFs {
         request.sync_written(written)
     }
 
-    fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &mut Folio<'_>) -> Result {
-        let length = folio.within(inode.size());
+    fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &Locked<&Folio>) -> Result {
+        let length = within(folio, inode.size());
         // A file that can only be written to may have to be read, where a page is written in part.
         let lower = inode.writer().or(file.map(|file| file.lower()));
         lower.ok_or(EIO)?.fill(folio, length)
     }
 
-    fn write_back(inode: &Upper<Inode>, folio: &Written<'_>, len: usize) -> Result {
+    fn write_back(inode: &Upper<Inode>, folio: &Writeback, len: usize) -> Result {
         inode.writer().ok_or(EIO)?.write_folio(folio, len)
     }
 
