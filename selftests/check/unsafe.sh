@@ -8,7 +8,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 . selftests/ktap.sh
 
-plan 4
+plan 6
 
 # The word outside of comments.
 unsafe_in() {
@@ -23,4 +23,9 @@ for layer in pi filter; do
 	ok "no unsafe in rust/$layer" fails unsafe_in "rust/$layer"
 	ok "the compiler sees to it in rust/$layer" refused_by_compiler "rust/$layer/mod.rs"
 done
+
+# A filesystem of the library needs none; what `module!` makes is in its root.
+ok "no unsafe in samples/stackfs" fails unsafe_in samples/stackfs
+ok "the compiler sees to it in samples/stackfs" is \
+	"$(grep -LE '^#!\[(deny|forbid)\(unsafe_code\)\]' samples/stackfs/*.rs)" samples/stackfs/stackfs.rs
 finish

@@ -398,6 +398,7 @@ cleanup() {
 	for i in $(printf '%s\n' "${!mapped[@]}" | tac); do
 		dmsetup remove "${mapped[i]}" || rc=1
 	done
+	[ ! -e /sys/module/stackfs ] || rmmod stackfs || rc=1
 	[ ! -e /sys/module/stable_pages ] || unload_module || rc=1
 	[ ! -e /sys/module/scsi_debug ] || wait_for 10 rmmod scsi_debug || rc=1
 	return $rc
