@@ -5,14 +5,16 @@
 # a kernel with fault injection (--kernel debug) can show that.
 #
 # requires: debug kernel
-# timeout: 240
+# timeout: 300
 # allow: FAULT_INJECTION
 #
 # shellcheck disable=SC2317,SC2154,SC2034,SC2015
 
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=lib/bio.sh
+. "$vm/lib/bio.sh"
 
-cases=12
+cases=$((11 + 7 + 2 * 3 + 1 + 2 * 2))
 plan $cases
 
 faults=/sys/kernel/debug
@@ -47,6 +49,17 @@ feed() {
 	for kind in failslab fail_page_alloc; do
 		echo 0 >"$faults/$kind/probability"
 	done
+}
+
+# starved COMMAND...: it runs without memory. Sets the counters.
+starved() {
+	must dmsetup message t 0 reset
+	starve
+	"$@"
+	local status=$?
+	feed
+	counters t
+	return "$status"
 }
 
 make_disk dev_size_mb=32 dif=1 dix=1 guard=0 "${window[@]}"
@@ -85,5 +98,74 @@ counters t
 ok "nothing fails, something was repaired" holds \
 	'done_writes > 0 && failed == 0 && repaired > 0 && unrepaired == 0'
 must unmap t
+
+# Reads, and what is read again. ------------------------------------------------
+
+protect policy:optimistic
+must dd if=/dev/urandom of="$work/data" bs=4M count=1
+must dd if="$work/data" of=/dev/mapper/t bs=4M oflag=direct
+large_read() {
+	dd if=/dev/mapper/t of="$work/read" bs=4M count=1 iflag=direct && cmp "$work/data" "$work/read"
+}
+ok "reads: a large one goes on" starved large_read
+ok "reads: in pieces of one page of tuples, all verified" holds \
+	'reads_verified == 16 && corrupt == 0 && false_alarms == 0'
+
+# Other data behind the back of a tuple.
+must tee "/sys/block/${disk##*/}/integrity/write_generate" <<<0
+must dd if=/dev/urandom of="$disk" bs=512 seek=300 count=1 oflag=direct conv=notrunc
+must tee "/sys/block/${disk##*/}/integrity/write_generate" <<<1
+ok "reads: a corrupt one is refused" starved fails dd if=/dev/mapper/t of="$work/read" bs=128k skip=1 count=1 iflag=direct
+ok "reads: since it was read again" is "$corrupt $false_alarms" "1 0"
+must dd if="$work/data" of=/dev/mapper/t bs=4M oflag=direct
+
+both_ways() {
+	load direct --path /dev/mapper/t --block-size 16K --depth 32 --size 4M --seconds 3 --read-percent 60
+}
+for i in 1 2 3 4 5; do
+	ok_so_far=yes
+	starved both_ways || ok_so_far=
+	((false_alarms == 0)) && [ -n "$ok_so_far" ] || break
+done
+ok "reads: a load whose buffers change goes on" test -n "$ok_so_far"
+ok "reads: nothing fails" is "$failed $(field reads_failed)" "0 0"
+ok "reads: some were false alarms" holds 'false_alarms > 0 && corrupt == 0'
+must unmap t
+
+# What must not wait. --------------------------------------------------------------
+
+no_wait() {
+	bio write /dev/mapper/t 65536 65536 --nowait --sync
+	first=$result
+	bio read /dev/mapper/t 65536 65536 --nowait --sync
+	is "$first $result" "EAGAIN EAGAIN"
+}
+echo 20000 >/sys/bus/pseudo/drivers/scsi_debug/ndelay
+for policy in optimistic copy; do
+	protect "policy:$policy"
+	ok "$policy: what must not wait for memory ends with EAGAIN" starved no_wait
+	ok "$policy: and is not counted" holds 'writes == 0 && intervals == 0 && reads_verified == 0'
+	bio write /dev/mapper/t 65536 65536 --nowait --sync
+	ok "$policy: with memory it succeeds" is "$result $(sum 65536 65536)" "ok $new"
+	must unmap t
+done
 ok "all of the disk can be read" reads_back
+drop_disk
+
+# What must stay whole: the largest that is offered. --------------------------------
+
+make_disk dev_size_mb=16 dif=1 dix=1 atomic_wr=1 atomic_wr_max_length=2048
+number=$(number_of "$disk")
+for policy in optimistic copy; do
+	protect "policy:$policy"
+	must trace_on block:block_rq_issue
+	starved bio write /dev/mapper/t 0 262144 --atomic
+	trace_off
+	ok "$policy: an atomic write stays whole" is \
+		"$result $writes $(requests 262144) $(requests '[0-9]+') $(sum 0 262144)" "ok 1 1 1 $new"
+	# More than there is a reserve for at once.
+	starved bio write /dev/mapper/t 1048576 262144 --atomic --count 6
+	ok "$policy: each of several does" is "$result $writes" "ok 6"
+	must unmap t
+done
 finish
