@@ -20,6 +20,7 @@ mod queue;
 mod random;
 mod readback;
 mod report;
+mod storm;
 mod tally;
 mod target;
 mod units;
@@ -51,6 +52,7 @@ enum Load {
     Hold(hold::Args),
     Fork(fork::Args),
     Report(report::Args),
+    Storm(storm::Args),
 }
 
 /// Arguments that are well formed one by one but make no sense together.
@@ -92,6 +94,7 @@ fn run(load: Load) -> Result<()> {
         Load::Hold(args) => print(&hold::run(&args)?),
         Load::Fork(args) => print(&fork::run(&args)?),
         Load::Report(args) => report::run(&args),
+        Load::Storm(args) => print(&storm::run(&args)?),
     }
 }
 
