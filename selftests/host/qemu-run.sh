@@ -170,7 +170,7 @@ ok "a crash is status 86" status crash 86
 ok "with the end of the log" has crash.err 'Kernel panic - not syncing: sysrq triggered crash'
 ok "and the output before it" is "$(<"$work/crash.out")" started
 ok "a time-out is status 124" status hang 124
-ok "with the end of the log" has hang.err 'init: running the command'
+ok "with the end of the log" has hang.err '^  \[ *[0-9]+\.[0-9]+\] '
 ok "and no process left" no_machine hang
 ok "a finding in the log is status 86" status splat 86
 ok "with the line" has splat.err '^> .*BUG: a finding'
