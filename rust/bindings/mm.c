@@ -184,9 +184,15 @@ struct folio *sp_mapping_grab(struct address_space *mapping, pgoff_t index, size
 struct folio *sp_mapping_read(struct address_space *mapping, pgoff_t index,
 			      struct file *file)
 {
+	struct folio *folio;
+
 	if (shmem_mapping(mapping))
 		return shmem_read_folio(mapping, index);
-	return read_mapping_folio(mapping, index, file);
+	/* Or the blocks of a hole that is being punched would be read once more. */
+	filemap_invalidate_lock_shared(mapping);
+	folio = read_mapping_folio(mapping, index, file);
+	filemap_invalidate_unlock_shared(mapping);
+	return folio;
 }
 
 void sp_sb_start_pagefault(struct super_block *sb)

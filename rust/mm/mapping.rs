@@ -164,8 +164,8 @@ impl Mapping {
     }
 
     /// The folio with the page at `index`, unlocked and up to date; it is read if it is not there.
-    /// Sleeps; the caller must not have locked a folio, and `file`, where given, is an open file of
-    /// this mapping.
+    /// Sleeps, and takes `invalidate_lock` for reading unless this is tmpfs; the caller must not have
+    /// it, nor have locked a folio. `file`, where given, is an open file of this mapping.
     ///
     /// # Errors
     ///

@@ -26,8 +26,8 @@ use kernel::{
 ///   which may be a mapping of this file. Memory is allocated with `GFP_NOFS`.
 /// - The caller holds no folio's lock before, and takes one range at a time, or locks of later
 ///   folios of the same mapping. Whatever comes before the folios' locks in the kernel's order
-///   (`i_rwsem`, `invalidate_lock`, a transaction of a journal that takes them that way) is taken
-///   before.
+///   (`i_rwsem`, a transaction of a journal that takes them that way) is taken before; not
+///   `invalidate_lock`, which is needed to read what is not there.
 /// - Memory that was given to `get_user_pages()` without `FOLL_PIN`, as ptrace does, is not
 ///   protected and not reported.
 ///
@@ -146,7 +146,7 @@ impl<'a> StableRange<'a> {
     }
 
     /// Reads what is not there, with nothing locked.
-    fn read_missing(&self, file: Option<&LocalFile>) -> Result<(), RangeError> {
+    fn read_missing(&mut self, file: Option<&LocalFile>) -> Result<(), RangeError> {
         let Range { start, end } = self.pages();
         let mut index = start;
         let mut folios = 0;
@@ -154,10 +154,16 @@ impl<'a> StableRange<'a> {
             if folios == Self::MAX_FOLIOS {
                 return Err(RangeError::TooLong);
             }
-            let folio = match self.mapping.read(index, file) {
+            let there = self.mapping.get(index).filter(|folio| folio.is_uptodate());
+            let folio = match there.map_or_else(|| self.mapping.read(index, file), Ok) {
                 Ok(folio) => folio,
                 // Reading behind the end of a file that was truncated is no failure.
-                Err(_) if index as u64 * PAGE_SIZE as u64 >= self.mapping.size() => return Ok(()),
+                Err(_) if self.is_behind_end(index) => return Ok(()),
+                // tmpfs says so, and the file is longer again.
+                Err(EINVAL) => {
+                    self.retry(index, trace::Retry::Hole)?;
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             // It is not locked: it may be another one by now.
