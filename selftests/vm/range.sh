@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# range.sh: a stable range does not change, with 64 threads that store into
+# mappings, write(2) and truncation against it, on tmpfs, ext4 and xfs, with large
+# folios and huge pages.
+#
+# SELFTEST_SOAK=SECONDS: so long on each filesystem.
+#
+# timeout: 400
+# mem: 1500M
+#
+# shellcheck disable=SC2317,SC2154,SC2034
+
+. "$(dirname "$0")/lib.sh"
+
+takes=$(scaled 40)
+soak=(${SELFTEST_SOAK:+--seconds "$SELFTEST_SOAK"})
+retried=0
+
+plan $((1 + 4 * 3 + 2 + 1 + 2))
+
+# mount_fs KIND DEVICE
+mount_fs() {
+	case $1 in
+	tmpfs) must mount -t tmpfs -o size=64M,huge=never none "$mnt" ;;
+	huge) must mount -t tmpfs -o size=64M,huge=always none "$mnt" ;;
+	ext4)
+		must modprobe ext4
+		must mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$2"
+		must mount -t ext4 "$2" "$mnt"
+		;;
+	xfs)
+		must modprobe xfs
+		must mkfs.xfs -q -f -K "$2"
+		must mount -t xfs "$2" "$mnt"
+		;;
+	esac
+	mounts+=("$mnt")
+}
+
+# storm ARGUMENT...: sets taken, differed, busy, errors, retries, order.
+storm() {
+	load storm --path "$mnt/storm" "$@" || return
+	taken=$(field takes) differed=$(field differed) busy=$(field busy)
+	retries=$(field retries) order=$(field order)
+	errors=$(sed -nE 's/.*"errors":\[([^]]*)\].*/\1/p' <<<"$outcome")
+}
+
+stays_the_same() {
+	holds 'taken > 0 && differed == 0 && busy == 0' && is "$errors" ""
+}
+
+# Until it has been seen, five times at most.
+changes_unprotected() {
+	local i
+	for i in 1 2 3 4 5; do
+		storm "${size[@]}" --range 64K --takes 4 --unprotected || return
+		((differed == 0)) || return 0
+	done
+	return 1
+}
+
+mkdir -p "$mnt"
+ok "the module and the sample load" modprobe stable_range
+must modprobe brd rd_nr=2 rd_size=409600
+
+for fs in tmpfs huge ext4 xfs; do
+	mount_fs "$fs" /dev/ram0
+	size=(--size 1M)
+	[ "$fs" != huge ] || size=(--size 4M)
+	ok "$fs: without a range the data changes" changes_unprotected
+	storm "${size[@]}" --range 64K --takes "$takes" "${soak[@]}"
+	ok "$fs: a range does not change" stays_the_same
+	largest=$order
+	storm "${size[@]}" --range 64K --takes "$takes" --truncate "${soak[@]}"
+	ok "$fs: nor with truncation, and it is taken each time" stays_the_same
+	retried=$((retried + retries))
+	case $fs in
+	huge) ok "huge: it had huge pages" is "$largest" 9 ;;
+	xfs) ok "xfs: it had large folios" holds 'largest > 0' ;;
+	esac
+	umount_all
+done
+ok "folios were truncated and split while ranges were taken" holds 'retried > 0'
+
+# An O_DIRECT read into a page of the range, on a device that does not answer.
+mount_fs tmpfs
+must dd if=/dev/zero "of=$mnt/pinned" bs=16K count=1
+must map d "0 8192 linear /dev/ram1 0"
+must dmsetup suspend --nolockfs --noflush d
+"$vm/range.py" "$mnt/pinned" /dev/mapper/d >"$work/pinned" &
+pid=$!
+wait_for 90 test -s "$work/pinned"
+must dmsetup resume d
+wait "$pid"
+ok "a pinned folio is reported" is "$(<"$work/pinned")" "4 1"
+ok "and is none any more when the read has ended" is "$("$vm/range.py" "$mnt/pinned")" "4 0"
+umount_all
+must unmap d
+must rmmod brd stable_range
+finish
