@@ -56,7 +56,7 @@ pub struct Args {
     /// Truncate the upper half again and again
     #[arg(long)]
     truncate: bool,
-    /// Ranges to take
+    /// Ranges to take; more until the file has been truncated, where it is to be
     #[arg(long, default_value_t = 100, value_parser = value_parser!(u64).range(1..))]
     takes: u64,
     /// Go on for so long, however many ranges are taken
@@ -221,6 +221,7 @@ impl Storm<'_> {
     }
 
     fn truncate(&self) {
+        come_often();
         let mut random = Random::new(3, 0);
         let size = self.args.size;
         while !self.is_over() {
@@ -237,13 +238,18 @@ impl Storm<'_> {
         let mut taken = Taken::default();
         let over = |taken: &Taken| match self.args.seconds {
             Some(_) => clock.over(),
-            None => taken.takes + taken.absent >= self.args.takes,
+            None => taken.takes + taken.absent >= self.args.takes && self.has_truncated(),
         };
         while !over(&taken) && taken.errors.len() < 8 {
             let start = random.below(self.args.size - self.args.range + 1);
             taken.count(self.check(device, start));
         }
         taken
+    }
+
+    /// It waits for every folio as all the others do, and so may be late.
+    fn has_truncated(&self) -> bool {
+        !self.args.truncate || self.truncations.load(Relaxed) > 0
     }
 
     fn check(&self, device: &File, start: u64) -> Result<Check, std::io::Error> {
@@ -269,6 +275,13 @@ fn come_first() {
     let param = libc::sched_param { sched_priority: 1 };
     // SAFETY: the structure is valid, and the thread is the calling one.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &param) };
+}
+
+/// Gives this thread the time of ten others: there is one of it, and it waits for
+/// every folio.
+fn come_often() {
+    // SAFETY: no memory is involved; 0 is the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -10) };
 }
 
 /// The device's argument.
