@@ -106,12 +106,12 @@ changes() {
 	[ "$result" != ok ] || kept=$old
 	ok "$1, $2: data that changes in flight" is "$result $in_flight" "$expected true"
 	ok "$1, $2: nothing is made anew" is "$(blocks 64 8)" "$kept"
-	payload write /dev/mapper/t 72 8 --suspend low --seed 3 --change-tuple 1
+	# 512 bytes of tuples, which io_uring leaves where they are; fewer it copies.
+	payload write /dev/mapper/t 128 64 --suspend low --seed 3 --change-tuple 1
 	counters t
-	# io_uring has copied it.
-	ok "$1, $2: a tuple that changes in flight changes nothing" is "$result $in_flight" "ok true"
+	ok "$1, $2: a tuple that changes in flight" is "$result $in_flight" "$expected true"
 	ok "$1, $2: all are forwarded, and none is repaired" is \
-		"$writes $forwarded $repaired $unstable" "3 3 0 $([ "$expected" = ok ] && echo 0 || echo 1)"
+		"$writes $forwarded $repaired $unstable" "3 3 0 $([ "$expected" = ok ] && echo 0 || echo 2)"
 	must unmap t
 	must unmap low
 }

@@ -132,7 +132,7 @@ discarded() {
 }
 
 put_and_discard() {
-	put "$work/a" /dev/mapper/t "$1" 65536 && blkdiscard -o "$1" -l 65536 /dev/mapper/t
+	put "$work/a" /dev/mapper/t "$1" 65536 && blkdiscard -f -o "$1" -l 65536 /dev/mapper/t
 }
 
 # Corruption -----------------------------------------------------------------
