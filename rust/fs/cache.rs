@@ -17,6 +17,16 @@ impl Drop for Exclusive<'_> {
     }
 }
 
+/// Nobody has [`Exclusive`] while this is there (`invalidate_lock`, shared).
+pub struct Shared<'a>(&'a Upper<Inode>);
+
+impl Drop for Shared<'_> {
+    fn drop(&mut self) {
+        // SAFETY: It was locked when this was made.
+        unsafe { bindings::sp_filemap_invalidate_unlock_shared(self.0.as_raw()) };
+    }
+}
+
 impl Upper<Inode> {
     /// Writes back all that is dirty, and waits for it; what fails now is said now. Sleeps.
     pub fn write_and_wait(&self) -> Result {
@@ -31,6 +41,13 @@ impl Upper<Inode> {
         // SAFETY: The inode is valid.
         unsafe { bindings::sp_filemap_invalidate_lock(self.as_raw()) };
         Exclusive(self)
+    }
+
+    /// Keeps others from changing the page cache as a whole. Sleeps.
+    pub fn share(&self) -> Shared<'_> {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::sp_filemap_invalidate_lock_shared(self.as_raw()) };
+        Shared(self)
     }
 
     /// What is stored in the file from its end to `position` through a mapping does not become part

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     bindings,
-    mm::{page_mkwrite, Fault, Wait}, //
+    mm::{page_mkwrite_guarded, Fault, Wait}, //
 };
 use core::{marker::PhantomData, mem::MaybeUninit};
 use kernel::{
@@ -250,10 +250,8 @@ impl<T: FileSystem> Operations<T> {
             let inode: &Upper<Inode> = file.inode();
             // Without times the store is as good.
             let _ = file.touch();
-            bindings::sp_filemap_invalidate_lock_shared(inode.as_raw());
-            let result = page_mkwrite(Fault::from_raw(fault), Wait::Always, |_, _| Ok(()));
-            bindings::sp_filemap_invalidate_unlock_shared(inode.as_raw());
-            result.into_raw()
+            let fault = Fault::from_raw(fault);
+            page_mkwrite_guarded(fault, Wait::Always, || inode.share(), |_, _| Ok(())).into_raw()
         }
     }
 }

@@ -12,7 +12,8 @@
 //! In the order in which they are taken; what is below comes after what is here:
 //!
 //! 1. `i_rwsem` of an inode: [`Inode::lock`];
-//! 2. `invalidate_lock` of its mapping: [`Upper::<Inode>::exclude`];
+//! 2. `invalidate_lock` of its mapping: [`Upper::<Inode>::exclude`] and, for a store through a mapping,
+//!    [`Upper::<Inode>::share`];
 //! 3. folios of the mapping, in ascending order;
 //! 4. all locks of the filesystem below.
 //!
@@ -39,7 +40,10 @@ use core::ops::RangeInclusive;
 use kernel::{prelude::*, sync::aref::ARef};
 
 pub use self::{
-    cache::Exclusive,
+    cache::{
+        Exclusive,
+        Shared, //
+    },
     folio::within,
     object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
     request::{Buffer, Request},

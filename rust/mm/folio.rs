@@ -169,8 +169,8 @@ impl Folio {
     /// Locks the folio. Sleeps; must not be called with a spinlock held, nor by who has locked it
     /// already, nor, in the same mapping, by who has locked a later one.
     ///
-    /// Outside of it in the kernel's order: `i_rwsem`, `mmap_lock`, `invalidate_lock`, protection
-    /// against freezing. Inside: `i_mmap_rwsem`, the lock of the page tables, `i_pages`.
+    /// Outside of it in the kernel's order: `i_rwsem`, `mmap_lock`, protection against freezing,
+    /// `invalidate_lock`. Inside: `i_mmap_rwsem`, the lock of the page tables, `i_pages`.
     ///
     /// # Errors
     ///

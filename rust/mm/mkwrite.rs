@@ -48,6 +48,21 @@ pub fn page_mkwrite(
     wait: Wait,
     prepare: impl FnOnce(&Locked<&Folio>, usize) -> Result,
 ) -> VmFault {
+    page_mkwrite_guarded(fault, wait, || (), prepare)
+}
+
+/// [`page_mkwrite`] with what `guard` returns held from before the folio is locked until all is
+/// done: `invalidate_lock`, for a filesystem that takes it so. Sleeps.
+///
+/// # Errors
+///
+/// As [`page_mkwrite`].
+pub fn page_mkwrite_guarded<G>(
+    fault: &Fault,
+    wait: Wait,
+    guard: impl FnOnce() -> G,
+    prepare: impl FnOnce(&Locked<&Folio>, usize) -> Result,
+) -> VmFault {
     let Some(folio) = fault.folio() else {
         return VmFault::SIGBUS;
     };
@@ -55,6 +70,7 @@ pub fn page_mkwrite(
     let _protection = Pagefault::start(mapping);
     let locked = || {
         update_time(fault.file())?;
+        let _guard = guard();
         let folio = folio.lock(Sleep::Killable)?;
         let len = bytes_within(&folio, mapping).ok_or(EFAULT)?;
         wait_writeback(&folio, mapping, wait)?;

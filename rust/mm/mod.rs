@@ -53,6 +53,7 @@ pub use self::{
     mapping::Mapping,
     mkwrite::{
         page_mkwrite,
+        page_mkwrite_guarded,
         page_mkwrite_stacked,
         Wait, //
     },
