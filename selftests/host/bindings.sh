@@ -19,7 +19,7 @@ copy=$build/bindings-test
 build_with() {
 	rm -rf "$copy"
 	mkdir -p "$copy"
-	cp -r "$top/Kbuild" "$top/rust" "$copy"
+	cp -r "$top/Kbuild" "$top/include" "$top/rust" "$top/samples" "$copy"
 	local dir toolchain
 	dir=$(kernel_dir stock)
 	mapfile -t toolchain <"$dir/make-arguments"
