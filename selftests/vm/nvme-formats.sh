@@ -145,8 +145,7 @@ for nsid in {1..6}; do
 	ok "$name: some become corrupt" spoil
 	ok "$name: the kernel refuses those" refused "${corrupt[@]}"
 	ok "$name: the target reports them" reported "${corrupt[@]}"
-	must sfdisk --quiet --no-tell-kernel --delete "$disk"
-	must blockdev --rereadpt "$disk"
+	must partx --delete --nr 1 "$disk"
 done
 
 finish
