@@ -18,7 +18,7 @@ use crate::{
 use core::{marker::PhantomData, mem::MaybeUninit};
 use kernel::{
     error::{from_result, to_result},
-    ffi::{c_int, c_long, c_uint},
+    ffi::{c_int, c_long, c_uint, c_ulong},
     prelude::*,
     sync::aref::ARef, //
 };
@@ -38,6 +38,8 @@ impl<T: FileSystem> Operations<T> {
         mmap_prepare: Some(Self::mmap_prepare),
         fsync: Some(Self::fsync),
         fallocate: Some(Self::fallocate),
+        unlocked_ioctl: Some(Self::ioctl),
+        compat_ioctl: bindings::compat_ptr_ioctl,
         // SAFETY: NULL is right for an operation that there is not.
         ..unsafe { MaybeUninit::zeroed().assume_init() }
     };
@@ -235,6 +237,19 @@ impl<T: FileSystem> Operations<T> {
             (*desc).vm_ops = &Self::MAPPED;
         }
         0
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file of this library.
+    unsafe extern "C" fn ioctl(
+        file: *mut bindings::file,
+        command: c_uint,
+        argument: c_ulong,
+    ) -> c_long {
+        // SAFETY: The caller passes an open file.
+        let file = unsafe { Upper::<File>::from_raw(file) };
+        T::ioctl(file, command, argument).map_or_else(|error| error.to_errno() as c_long, |n| n)
     }
 
     /// No page becomes writable while the file is punched, or written to directly: these take the

@@ -83,6 +83,33 @@ impl File {
     }
 }
 
+impl File {
+    /// Writes the data to the byte `pos` of the file. Sleeps; ENOSPC and whatever else the
+    /// filesystem says.
+    pub fn write_at(&self, pos: u64, data: &[u8]) -> Result {
+        let mut pos = pos as i64;
+        let mut rest = data;
+        while !rest.is_empty() {
+            let vec = bindings::kvec {
+                iov_base: rest.as_ptr().cast_mut().cast(),
+                iov_len: rest.len(),
+            };
+            let mut iter = bindings::iov_iter::default();
+            // SAFETY: The iterator, its only segment and what that is of stay until it has been
+            // used; as a source it is only read from.
+            let written = unsafe {
+                bindings::iov_iter_kvec(&mut iter, bindings::SP_ITER_SOURCE, &vec, 1, rest.len());
+                bindings::vfs_iter_write(self.as_raw(), &mut iter, &mut pos, 0)
+            };
+            match bytes(written)? {
+                0 => return Err(EIO),
+                written => rest = &rest[written..],
+            }
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn bytes(result: isize) -> Result<usize> {
     if result < 0 {
         to_result(result as i32)?;

@@ -21,6 +21,7 @@
 
 mod aops;
 mod cache;
+mod commit;
 mod file;
 mod folio;
 mod inode;
@@ -44,6 +45,7 @@ pub use self::{
         Exclusive,
         Shared, //
     },
+    commit::Committed,
     folio::within,
     object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
     request::{Buffer, Request},
@@ -96,6 +98,10 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// An error is kept, for the next fsync(2) of every file that is open.
     fn write_back(inode: &Upper<Inode>, folio: &Writeback, len: usize) -> Result;
 
+    /// Writes a copy of what was at `pos` in the file to the file below; otherwise as
+    /// [`FileSystem::write_back`].
+    fn write_copy(inode: &Upper<Inode>, pos: u64, data: &[u8]) -> Result;
+
     /// Brings the bytes in the range (the last is part of it) to the medium.
     fn fsync(file: &Upper<File>, range: RangeInclusive<i64>, datasync: bool) -> Result;
 
@@ -104,6 +110,11 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
 
     /// lseek(2) with SEEK_DATA or SEEK_HOLE, as `whence` says.
     fn seek(file: &Upper<File>, offset: i64, whence: i32) -> Result<i64>;
+
+    /// ioctl(2) of a regular file.
+    fn ioctl(_file: &Upper<File>, _command: u32, _argument: usize) -> Result<isize> {
+        Err(ENOTTY)
+    }
 
     /// Changes the size of a regular file, whose inode is locked; `change` does so below.
     fn set_size(inode: &Upper<Inode>, size: i64, change: Attributes<'_>) -> Result;

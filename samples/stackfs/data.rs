@@ -4,7 +4,7 @@
 
 #![deny(unsafe_code)]
 
-use super::{size, StackFs};
+use super::{commit, size, StackFs};
 use core::ops::RangeInclusive;
 use kernel::{prelude::*, sync::aref::ARef};
 use stable_pages::fs::{
@@ -59,6 +59,14 @@ impl FileSystem for StackFs {
 
     fn write_back(inode: &Upper<Inode>, folio: &Writeback, len: usize) -> Result {
         inode.writer().ok_or(EIO)?.write_folio(folio, len)
+    }
+
+    fn write_copy(inode: &Upper<Inode>, pos: u64, data: &[u8]) -> Result {
+        inode.writer().ok_or(EIO)?.write_at(pos, data)
+    }
+
+    fn ioctl(file: &Upper<File>, command: u32, argument: usize) -> Result<isize> {
+        commit::ioctl(file, command, argument)
     }
 
     /// An error of writing back, here or below, is said once to each file that was open then.

@@ -10,6 +10,7 @@
 use kernel::prelude::*;
 use stable_pages::fs;
 
+mod commit;
 mod data;
 mod size;
 

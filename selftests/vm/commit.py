@@ -1,0 +1,196 @@
+#!/usr/bin/python3 -S
+# SPDX-License-Identifier: GPL-2.0
+"""commit.py CASE UPPER LOWER [DEVICE]: what a commit of a file on stackfs writes to
+the file below. UPPER and LOWER are paths of the file, above and below.
+
+A writer stores a number at one place of the file and then at another, again and
+again, so at any moment the second one is at most as large as the first. Whoever
+writes the two places at different moments can have it the other way round.
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+import signal
+import struct
+import sys
+import threading
+import time
+
+COMMIT = 3 << 30 | 32 << 16 | ord('s') << 8 | 1
+PAGE = mmap.PAGESIZE
+SIZE = 64 * PAGE
+PLACES = 0, SIZE - PAGE
+
+
+class Commit:
+    """The ioctl; its fields are the attributes."""
+
+    def __init__(self, fd, start=0, length=SIZE):
+        argument = bytearray(struct.pack('<QQ', start, length) + bytes(16))
+        fcntl.ioctl(fd, COMMIT, argument)
+        self.len, self.written, self.frozen, self.retries, zero = struct.unpack_from('<QIIII', argument, 8)
+        check(zero == 0, 'the last field is not 0')
+
+
+def check(condition, what):
+    if not condition:
+        sys.exit(what)
+
+
+def fails(error, function, *arguments):
+    try:
+        function(*arguments)
+    except OSError as e:
+        check(e.errno == error, f'{arguments}: {e}')
+        return
+    sys.exit(f'{arguments} did not fail')
+
+
+def make(path):
+    """A file of folios of one page each; nothing of it is dirty."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    for page in range(0, SIZE, PAGE):
+        os.pwrite(fd, bytes(PAGE), page)
+    os.fsync(fd)
+    return fd
+
+
+def below(path, place, length=8):
+    with open(path, 'rb') as file:
+        return os.pread(file.fileno(), length, place)
+
+
+def store_mapped(fd):
+    mapped = mmap.mmap(fd, SIZE)
+    number = 0
+    while True:
+        number += 1
+        data = struct.pack('<Q', number)
+        for place in PLACES:
+            mapped[place:place + 8] = data
+
+
+def write(fd):
+    number = 0
+    while True:
+        number += 1
+        data = struct.pack('<Q', number)
+        for place in PLACES:
+            os.pwrite(fd, data, place)
+
+
+def torn(upper, lower, writer, bring_down, rounds, enough):
+    """How often the second place was ahead of the first one below."""
+    fd = make(upper)
+    pid = os.fork()
+    if pid == 0:
+        writer(fd)
+    found = 0
+    last = -1
+    moved = 0
+    try:
+        for _ in range(rounds):
+            bring_down(fd)
+            first, second = (struct.unpack('<Q', below(lower, place))[0] for place in PLACES)
+            moved += first != last
+            last = first
+            found += second > first
+            if bring_down is Commit:
+                check(first - second in (0, 1), f'{first} and {second}')
+            if found >= enough:
+                break
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    check(moved > rounds // 4 or found >= enough, 'the writer did not get on')
+    return found
+
+
+def steps(upper, lower):
+    """As a journal has it: a fault, a store, pwrite, and the commit."""
+    fd = make(upper)
+    mapped = mmap.mmap(fd, SIZE)
+    mapped[0] = ord('a')
+    os.pwrite(fd, b'b', 1)
+    check(below(lower, 0, 2) == bytes(2), 'it was below before the commit')
+    done = Commit(fd)
+    check((done.len, done.written, done.frozen) == (SIZE, 1, 0), vars(done))
+    check(below(lower, 0, 2) == b'ab', 'the commit has not written it')
+    mapped[0] = ord('c')
+    os.pwrite(fd, b'd', 1)
+    check(below(lower, 0, 2) == b'ab', 'what came after the commit is below')
+    Commit(fd, 0, 1)
+    check(below(lower, 0, 2) == b'cd', 'the second commit has not written it')
+    check(Commit(fd).written == 0, 'there was nothing to be written')
+    # A part of a file, and what is behind its end.
+    os.pwrite(fd, b'e', 0)
+    os.pwrite(fd, b'f', 2 * PAGE)
+    check(Commit(fd, PAGE, PAGE).written == 0, 'another page was written')
+    check(Commit(fd, 2 * PAGE, 1 << 40).len == SIZE - 2 * PAGE, 'the range does not end with the file')
+    check(below(lower, 0, 1) + below(lower, 2 * PAGE, 1) == b'cf', 'the wrong page was written')
+
+
+def refused(upper, _lower):
+    fd = make(upper)
+    fails(errno.EINVAL, Commit, fd, SIZE, 1)
+    fails(errno.EINVAL, Commit, fd, 0, 0)
+    fails(errno.EINVAL, Commit, fd, 1 << 63, 1 << 63)
+    fails(errno.EBADF, Commit, os.open(upper, os.O_RDONLY))
+    fails(errno.ENOTTY, Commit, os.open(os.path.dirname(upper), os.O_RDONLY))
+    fails(errno.ENOTTY, fcntl.ioctl, fd, COMMIT + 1, bytearray(32))
+    fails(errno.EFAULT, fcntl.ioctl, fd, COMMIT, 1)
+
+
+def pinned(upper, lower, device):
+    """A read from a suspended device goes into a page of the file meanwhile."""
+    fd = make(upper)
+    mapped = mmap.mmap(fd, SIZE)
+    mapped[0:4] = b'here'
+    source = os.open(device, os.O_RDONLY | os.O_DIRECT)
+    reader = threading.Thread(target=os.preadv, args=(source, [memoryview(mapped)[:PAGE]], 0))
+    reader.start()
+    for _ in range(600):
+        # The read is under way when it has pinned the page.
+        done = Commit(fd)
+        if done.frozen:
+            break
+        time.sleep(0.1)
+    check(done.frozen == 1, 'nothing was pinned')
+    check(below(lower, 0, 4) == b'here', 'the page was not written as it was')
+    print('frozen', flush=True)
+    reader.join()
+    check(mapped[0:4] == b'read', 'the read is lost')
+    check(Commit(fd).frozen == 0, 'it is still pinned')
+    check(below(lower, 0, 4) == b'read', 'what was read is not below')
+
+
+def full(upper, _lower):
+    """The filesystem below takes no more."""
+    fd = os.open(upper, os.O_RDWR | os.O_CREAT)
+    other = os.open(upper, os.O_RDWR)
+    for page in range(0, SIZE, PAGE):
+        os.pwrite(fd, b'x' * PAGE, page)
+    fails(errno.ENOSPC, Commit, fd)
+    for file in fd, other:
+        fails(errno.ENOSPC, os.fsync, file)
+        os.fsync(file)
+
+
+def main():
+    case, upper, lower = sys.argv[1:4]
+    if case in ('steps', 'refused', 'full'):
+        globals()[case](upper, lower)
+    elif case == 'pinned':
+        pinned(upper, lower, sys.argv[4])
+    else:
+        writer = {'mapped': store_mapped, 'write': write}[case]
+        how, rounds = sys.argv[4], int(sys.argv[5])
+        if how == 'fsync':
+            check(torn(upper, lower, writer, os.fsync, rounds, 1), 'fsync never wrote two moments')
+        else:
+            check(not torn(upper, lower, writer, Commit, rounds, rounds + 1), 'a commit wrote two moments')
+
+
+main()

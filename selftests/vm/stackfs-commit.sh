@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# stackfs-commit.sh: a commit of a file on stackfs writes it as it is at one moment,
+# with stores through mappings and write(2) against it, which fsync(2) does not.
+#
+# timeout: 300
+#
+# shellcheck disable=SC2317,SC2154
+
+. "$(dirname "$0")/lib.sh"
+
+types=(tmpfs ext4 xfs)
+plan $((1 + ${#types[@]} * 6 + 2 + 1))
+
+below=$work/below above=$work/above
+mkdir "$below" "$above"
+rounds=$(scaled 200)
+
+# What is written back by itself is another moment.
+echo 0 >/proc/sys/vm/dirty_writeback_centisecs
+
+# mount_both TYPE OPTION...
+mount_both() {
+	local type=$1
+	shift
+	if [ "$type" = tmpfs ]; then
+		must mount -t tmpfs "$@" none "$below"
+	else
+		must modprobe "$type"
+		must wipefs -qa "$disk"
+		must "mkfs.$type" -q "$disk"
+		must mount "$disk" "$below"
+	fi
+	must mount -t stackfs -o "lowerdir=$below" none "$above"
+	mounts=("$above" "$below")
+}
+
+commit() {
+	local case=$1
+	shift
+	timeout $((100 * SELFTEST_SCALE)) "$vm/commit.py" "$case" "$above/file" "$below/file" "$@"
+}
+
+# A read into a page of the file is held open.
+pinned() {
+	local pid rc=0
+	must dmsetup suspend --nolockfs --noflush d
+	commit pinned /dev/mapper/d >"$work/pinned" &
+	pid=$!
+	wait_for 60 grep -q frozen "$work/pinned" || rc=1
+	must dmsetup resume d
+	wait "$pid" && return "$rc"
+}
+
+make_disk dev_size_mb=400
+must modprobe brd rd_nr=1 rd_size=1024
+must map d "0 2048 linear /dev/ram0 0"
+must dd if=<(yes read | tr -d '\n') of=/dev/mapper/d bs=4096 count=1 iflag=fullblock oflag=direct
+ok "the module loads" modprobe stackfs
+for type in "${types[@]}"; do
+	mount_both "$type"
+	ok "$type: a fault, a store, pwrite, and a commit" commit steps
+	ok "$type: fsync writes stores of two moments" commit mapped fsync 2000
+	ok "$type: a commit does not" commit mapped commit "$rounds"
+	ok "$type: fsync writes data of write(2) of two moments" commit write fsync 2000
+	ok "$type: a commit does not" commit write commit "$rounds"
+	ok "$type: what is pinned is written as a copy, and stays dirty" pinned
+	umount_all
+done
+
+mount_both tmpfs -o size=128K
+ok "what cannot be written is said, by fsync as well" commit full
+rm "$above/file"
+umount_all
+mount_both tmpfs
+ok "what makes no sense is refused" commit refused
+umount_all
+must unmap d
+ok "the modules go" rmmod stackfs brd
+finish
