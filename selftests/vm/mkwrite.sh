@@ -74,6 +74,11 @@ has_failed_to_read() {
 	ends_with 1 && grep -q "Bad address" "$work/store.70000"
 }
 
+# bpftrace says nothing when it has attached its probes.
+is_probing() {
+	(($(grep -cE ' (do_page_mkwrite|mkwrite_stable|mkwrite_stacked)\+' /sys/kernel/debug/kprobes/list) == 3))
+}
+
 stop_bpftrace() {
 	kill -INT "$tracer"
 	wait "$tracer"
@@ -94,13 +99,12 @@ make_disk dev_size_mb=16
 must map d "0 $sectors linear $disk 0"
 ok "the module and the sample load" modprobe mkwrite_c
 # Functions in Rust cannot be probed: these call them, or are called by who does.
-bpftrace -B line -o "$work/flags" -e '
+bpftrace -e '
 	kretprobe:do_page_mkwrite { @fault[retval & 0xffff] = count(); }
 	kretprobe:mkwrite_stable { @stable[retval & 0xffff] = count(); }
-	kretprobe:mkwrite_stacked { @stacked[retval & 0xffff] = count(); }
-	BEGIN { printf("ready\n"); }' >"$work/bpftrace" 2>&1 &
+	kretprobe:mkwrite_stacked { @stacked[retval & 0xffff] = count(); }' >"$work/flags" 2>&1 &
 tracer=$!
-ok "bpftrace looks at the results" wait_for 200 grep -qs ready "$work/flags"
+ok "bpftrace looks at the results" wait_for 200 is_probing
 
 # The hazard: a page changes while it is being written.
 mount_as store=none
