@@ -5,12 +5,9 @@
 # What programs do with a file system, in a folder of it. Each of these prints why it
 # failed.
 
-# SELFTEST_SOAK: a minute's test becomes one of that many minutes.
-SELFTEST_SOAK=${SELFTEST_SOAK:-0}
-
-# soaked SHORT LONG: of repetitions.
+# soaked SHORT LONG: of repetitions; long with SELFTEST_SOAK, see selftests/run.
 soaked() {
-	if ((SELFTEST_SOAK)); then
+	if ((${SELFTEST_SOAK:-0})); then
 		printf '%d\n' "$2"
 	else
 		scaled "$1"
@@ -33,14 +30,14 @@ names() {
 		sed -E 's/\x1b\[[0-9;]*m//g'
 }
 
-# stressed DIR STRESSOR...: stress-ng, which looks at what it reads back.
+# stressed DIR: stress-ng's files, asynchronous I/O and mappings, which look at what
+# they read back.
 stressed() {
-	local dir=$1 arguments=() stressor
-	shift
-	for stressor; do
-		arguments+=("--$stressor" 1 "--$stressor-ops" "$(soaked 40 20000)")
-	done
-	stress-ng --verify --temp-path "$dir" "${arguments[@]}" >"$work/stress" 2>&1 || {
+	local factor
+	factor=$(soaked 1 100)
+	stress-ng --verify --temp-path "$1" \
+		--hdd 1 --hdd-bytes 4M --hdd-ops $((500 * factor)) --aio 1 --aio-ops $((1000 * factor)) \
+		--mmap 1 --mmap-file --mmap-bytes 1M --mmap-ops $((4 * factor)) >"$work/stress" 2>&1 || {
 		tail -n 20 "$work/stress"
 		return 1
 	}
