@@ -104,9 +104,10 @@ must umount_all
 
 # What is copied, and what is not -----------------------------------------------
 
-# copies ARGUMENT...: what stablecopies sees of direct writes of 4 KiB.
+# copies ARGUMENT...: what stablecopies sees of direct writes of 4 KiB. Each is tried
+# once: it sees attempts, and what is counted is writes.
 copies() {
-	trace stablecopies direct --path /dev/mapper/t --seconds 2 "$@"
+	trace stablecopies direct --path /dev/mapper/t --seconds 2 --wait "$@"
 	counters t
 	seen="$(row 3) $(row 5) $(row 7)"
 	seen_kib="$(row 4) $(row 6) $(row 8)"

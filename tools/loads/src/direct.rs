@@ -65,6 +65,10 @@ pub struct Args {
     /// So many of a hundred operations are reads, into the same buffers
     #[arg(long, default_value_t = 0, value_parser = value_parser!(u64).range(0..=100))]
     read_percent: u64,
+    /// Submit from io_uring's own threads, which can wait. Otherwise it tries without
+    /// waiting first, and what a busy device does not take is tried twice
+    #[arg(long)]
+    wait: bool,
     /// Leave the buffers alone
     #[arg(long)]
     no_mutate: bool,

@@ -98,9 +98,14 @@ impl<'a> Job<'a> {
         let mut random = Random::new(args.seed, 2 * index);
         buffer.randomize(&mut random);
         let buffer = Arc::new(buffer);
+        let queue = Queue::new(args.depth, file.clone(), buffer.clone())?;
         Ok(Self {
             args,
-            queue: Queue::new(args.depth, file.clone(), buffer.clone())?,
+            queue: if args.wait {
+                queue.asynchronous()
+            } else {
+                queue
+            },
             buffer,
             random,
             mutator: Random::new(args.seed, 2 * index + 1),
