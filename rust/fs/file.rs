@@ -249,7 +249,7 @@ impl<T: FileSystem> Operations<T> {
     ) -> c_long {
         // SAFETY: The caller passes an open file.
         let file = unsafe { Upper::<File>::from_raw(file) };
-        T::ioctl(file, command, argument).map_or_else(|error| error.to_errno() as c_long, |n| n)
+        T::ioctl(file, command, argument).unwrap_or_else(|error| error.to_errno() as c_long)
     }
 
     /// No page becomes writable while the file is punched, or written to directly: these take the
