@@ -15,7 +15,7 @@ plan $((1 + ${#types[@]} * 6 + 2 + 1))
 
 below=$work/below above=$work/above
 mkdir "$below" "$above"
-rounds=$(scaled 200)
+rounds=$(scaled 100)
 
 # What is written back by itself is another moment.
 echo 0 >/proc/sys/vm/dirty_writeback_centisecs
@@ -61,9 +61,9 @@ ok "the module loads" modprobe stackfs
 for type in "${types[@]}"; do
 	mount_both "$type"
 	ok "$type: a fault, a store, pwrite, and a commit" commit steps
-	ok "$type: fsync writes stores of two moments" commit mapped fsync 2000
+	ok "$type: fsync writes stores of two moments" commit mapped fsync 1000
 	ok "$type: a commit does not" commit mapped commit "$rounds"
-	ok "$type: fsync writes data of write(2) of two moments" commit write fsync 2000
+	ok "$type: fsync writes data of write(2) of two moments" commit write fsync 1000
 	ok "$type: a commit does not" commit write commit "$rounds"
 	ok "$type: what is pinned is written as a copy, and stays dirty" pinned
 	umount_all
