@@ -18,6 +18,9 @@ import sys
 import threading
 import time
 
+sys.dont_write_bytecode = True
+from expect import check, fails  # noqa: E402
+
 COMMIT = 3 << 30 | 32 << 16 | ord('s') << 8 | 1
 PAGE = mmap.PAGESIZE
 SIZE = 64 * PAGE
@@ -33,20 +36,6 @@ class Commit:
         fcntl.ioctl(fd, COMMIT, argument)
         self.len, self.written, self.frozen, self.retries, zero = struct.unpack_from('<QIIII', argument, 8)
         check(zero == 0, 'the last field is not 0')
-
-
-def check(condition, what):
-    if not condition:
-        sys.exit(what)
-
-
-def fails(error, function, *arguments):
-    try:
-        function(*arguments)
-    except OSError as e:
-        check(e.errno == error, f'{arguments}: {e}')
-        return
-    sys.exit(f'{arguments} did not fail')
 
 
 def make(path):

@@ -88,14 +88,7 @@ for format in {1,3}\ {0,1}\ {512,4096} "2 0 512" "0 0 512" "0 1 4096"; do
 		"$checksum $ref $interval 8 8 0 $((type > 0))"
 	ok "$name: sectors that were never written" blank "$spoilt" 8192
 	ok "$name: the target's tuples are the kernel's" same_tuples
-	must make_partition
-	ok "$name: the target writes on a partition" on_partition
-	ok "$name: the target reads what the kernel wrote" kernel_wrote
-	ok "$name: sectors that were discarded" discarded
-	ok "$name: sectors that were zeroed" zeroed
-	ok "$name: some become corrupt" spoil
-	ok "$name: the kernel refuses those" refused "${corrupt[@]}"
-	ok "$name: the target reports them" reported "${corrupt[@]}"
+	both_ways
 	drop_disk
 done
 finish

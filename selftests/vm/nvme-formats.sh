@@ -137,14 +137,7 @@ for nsid in {1..6}; do
 		ok "$name: intervals straddle pages, in place" through policy:optimistic -- straddled
 		ok "$name: intervals straddle pages, copied" through policy:copy -- straddled
 	fi
-	must make_partition
-	ok "$name: the target writes on a partition" on_partition
-	ok "$name: the target reads what the kernel wrote" kernel_wrote
-	ok "$name: sectors that were discarded" discarded
-	ok "$name: sectors that were zeroed" zeroed
-	ok "$name: some become corrupt" spoil
-	ok "$name: the kernel refuses those" refused "${corrupt[@]}"
-	ok "$name: the target reports them" reported "${corrupt[@]}"
+	both_ways
 	must partx --delete --nr 1 "$disk"
 done
 

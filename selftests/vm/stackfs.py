@@ -15,6 +15,9 @@ import stat
 import sys
 import threading
 
+sys.dont_write_bytecode = True
+from expect import check, fails  # noqa: E402
+
 libc = ctypes.CDLL(None, use_errno=True)
 PAGE = mmap.PAGESIZE
 NOREPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
@@ -27,21 +30,6 @@ def above(name):
 
 def below(name):
     return os.path.join(lower, name)
-
-
-def check(condition, what):
-    if not condition:
-        sys.exit(what)
-
-
-def fails(error, function, *arguments):
-    """The function fails with that errno."""
-    try:
-        function(*arguments)
-    except OSError as e:
-        check(e.errno == error, f"{function.__name__}{arguments}: {e}")
-        return
-    sys.exit(f"{function.__name__}{arguments} did not fail")
 
 
 def content(path):

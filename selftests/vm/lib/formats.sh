@@ -178,3 +178,16 @@ report() {
 	printf 'sector %d guard 0x%x should be 0x%x app 0x%x should be 0x%x ref 0x%x should be 0x%x\n' \
 		$(($1 * interval / 512)) "0x$guard" "0x$wanted" "0x$4" "0x$4" "0x$5" "0x$6" >>"$work/reports"
 }
+
+# both_ways: seven cases: what the target writes and the kernel reads, and the other way
+# round. zeroed and spoil, which sets corrupt, are the script's own.
+both_ways() {
+	must make_partition
+	ok "$name: the target writes on a partition" on_partition
+	ok "$name: the target reads what the kernel wrote" kernel_wrote
+	ok "$name: sectors that were discarded" discarded
+	ok "$name: sectors that were zeroed" zeroed
+	ok "$name: some become corrupt" spoil
+	ok "$name: the kernel refuses those" refused "${corrupt[@]}"
+	ok "$name: the target reports them" reported "${corrupt[@]}"
+}
