@@ -60,10 +60,6 @@ settles() {
 	done
 }
 
-threads_left() {
-	find /proc -maxdepth 1 -name '[0-9]*' -exec cat {}/comm \; 2>/dev/null | grep -c stable-pi
-}
-
 # many: targets come and go, 128 in a table.
 tables=$(scaled 4) targets=0
 many() {
@@ -106,7 +102,7 @@ ok "targets come and go" settles "$within" many
 ok "no object is left of each" holds 'objects < targets / 2'
 # 64 bytes of counters for each of two processors is twice that.
 ok "no counter is left of each" holds 'percpu < targets / 16'
-ok "no stack is left of each, and no thread" holds "stacks < targets && $(threads_left) == 0"
+ok "no stack is left of each, and no thread" holds "stacks < targets && $(threads | wc -l) == 0"
 
 within='objects < operations / 2 && pages < operations * 2'
 for policy in optimistic copy wait; do
