@@ -3,7 +3,8 @@
 #
 # partition.sh: the target on a partition, on a part of the disk, and as one of
 # several targets in a table. What is written lands where it belongs, with the
-# reference tags of the disk, also when it is repaired, and nowhere else.
+# reference tags of the disk, also when it is repaired, and nowhere else. Beyond
+# 2 TiB these tags, which have 32 bits, begin at 0 again.
 #
 # timeout: 150
 #
@@ -11,7 +12,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-plan $((1 + 2 * 5 + 3 + 2 * 3 + 2 + 1))
+plan $((1 + 2 * 5 + 3 + 2 * 3 + 2 + 1 + 2 * 3 + 2))
 
 pattern=$work/pattern
 head -c 262144 /dev/urandom >"$pattern"
@@ -102,4 +103,25 @@ ok "table: nothing else was touched" is "$(elsewhere_in_table)" "$before"
 must unmap t
 
 ok "all of the disk can be read" reads_back
+drop_disk
+
+# The disk has fewer sectors than it says: one is in many places.
+wrap=4294967296
+make_disk dev_size_mb=8 virtual_gb=2049 dif=1 dix=1 guard=0 "${window[@]}"
+same() {
+	is "$(dd if="$1" bs=256k count=1 skip=$(($2 * 512)) iflag=direct,skip_bytes status=none | sha256sum)" \
+		"$(sha256sum <"$pattern")"
+}
+for policy in optimistic copy; do
+	protect policy:$policy recheck:on app_tag:0x0a0d
+	ok "2 TiB, $policy: a write over the end of the reference tags" put /dev/mapper/t $((wrap - 256))
+	ok "2 TiB, $policy: they begin anew" ask_tuples check "$disk" 0a0d $((wrap - 256))+512
+	ok "2 TiB, $policy: the read is verified" same /dev/mapper/t $((wrap - 256))
+	[ "$policy" != optimistic ] || ok "2 TiB, $policy: repairs" race $((wrap - 1024))
+	must unmap t
+done
+must map t "0 1024 stable-pi $disk $((wrap + 512))"
+put /dev/mapper/t 0
+ok "2 TiB: a target that begins behind it" same "$disk" $((wrap + 512))
+must unmap t
 finish

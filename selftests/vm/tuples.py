@@ -20,7 +20,8 @@ crc16, ip and crc64: what the guard has to be in the checksum that the disk has,
 - in the two others; rest: the metadata around the tuple, - if there is none.
 
 check    fails if a tuple is not right: guard, application tag, and where the
-         profile has one, the reference tag, which is the number of the block
+         profile has one, the reference tag, which is the number of the block,
+         or what of it there is room for
 write    writes single blocks of random data with a right tuple, with random
          metadata around it, and then what the words change:
            data     one bit of the data, behind the tuple's back
@@ -199,7 +200,8 @@ def check(disk, app, first, count):
     bad = 0
     for block, data, metadata in disk.read(first, count):
         found = disk.unpack(metadata)
-        wanted = (disk.guard(data, metadata), app, block if disk.has_ref_tag else found[2])
+        ref = block & (1 << 8 * disk.sizes[2]) - 1
+        wanted = (disk.guard(data, metadata), app, ref if disk.has_ref_tag else found[2])
         if found != wanted:
             bad += 1
             if bad <= 5:
