@@ -4,10 +4,15 @@
 # zoned.sh: over a zoned disk the zones are the disk's, every write is copied,
 # since its sectors cannot be written twice, and zone append is emulated.
 #
-# null_blk is zoned without a profile, scsi_debug with one. Zone append comes from
-# btrfs; zonefs writes in place, and XFS on zones needs a newer mkfs.xfs.
+# null_blk is zoned without a profile, scsi_debug and QEMU's NVMe with one. Zone
+# append comes from btrfs; zonefs writes in place, and XFS on zones needs a newer
+# mkfs.xfs. The NVMe disk has no zones for what is written in place, which btrfs
+# wants.
 #
 # timeout: 240
+# drive: if=none,id=z,format=raw,file.driver=null-co,file.size=64M,file.read-zeroes=on,snapshot=on
+# device: nvme,id=c,serial=1
+# device: nvme-ns,drive=z,zoned=true,zoned.zone_size=4M,ms=8,pi=1,logical_block_size=512,physical_block_size=512
 #
 # shellcheck disable=SC2317,SC2154,SC2034,SC2119,SC2120
 
@@ -15,7 +20,7 @@
 # shellcheck source=lib/bio.sh
 . "$vm/lib/bio.sh"
 
-plan $((1 + 2 * (17 + 3 + 4 + 5) + 4 + 2))
+plan $((1 + 3 * (17 + 3 + 4) + 2 * 5 + 4 + 2 + 2))
 
 # same_zones [FIRST]: the target's are the disk's, from that one on.
 same_zones() {
@@ -63,7 +68,7 @@ operations() {
 	ok "$1: finish" does 2 finish 'zcond:14\(fu\)'
 	ok "$1: reset" does 2 reset 'wptr 0x000000 .* zcond: 1\(em\)'
 	ok "$1: open" does 3 open 'zcond: 3\(oe\)'
-	ok "$1: close" does 3 close 'zcond: 1\(em\)'
+	ok "$1: close" does 3 close "$closed"
 
 	put "$disk" 4 128
 	unaligned=$result
@@ -237,7 +242,24 @@ on_zoned() {
 	operations "$1"
 	part "$1"
 	changes "$1"
-	filesystems "$1"
+}
+
+# An empty zone that was open; NVMe keeps it closed.
+closed='zcond: 1\(em\)'
+
+# nvme: which checks, and stores what it has checked.
+nvme() {
+	disk=/dev/nvme0n1
+	must wait_for 10 test -b "$disk"
+	ok "NVMe: the zoned disk has a profile" is \
+		"$(integrity format) $(queue "$disk" zoned)" "T10-DIF-TYPE1-CRC host-managed"
+	local closed='zcond: 4\(cl\)'
+	on_zoned NVMe
+	protect app_tag:0x5a1
+	put /dev/mapper/t 9 0
+	ok "NVMe: it has the target's tuples" ask_tuples check "$disk" 5a1 $((9 * zone))+128
+	must unmap t
+	disk=
 }
 
 # without NAME CASES: what the kernel lacks.
@@ -254,6 +276,7 @@ must modprobe null_blk nr_devices=1 gb=1 zoned=1 zone_size=4 zone_nr_conv=2 zone
 disk=/dev/nullb0
 must wait_for 10 test -b "$disk"
 on_zoned "no profile"
+filesystems "no profile"
 disk=
 must rmmod null_blk
 
@@ -268,4 +291,7 @@ for i in 1 2 3 4 5; do
 done
 ok "the disk alone rejects what changes in flight" is "$in_flight $result" "true EILSEQ"
 on_zoned "with a profile"
+filesystems "with a profile"
+drop_disk
+nvme
 finish
