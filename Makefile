@@ -20,6 +20,7 @@ help:
 ## make demo          the failure on a plain disk, and the same load on stable-pi
 ## make test          everything that must pass, on the stock kernel
 ## make test-debug    the tests of the virtual machine on the debug kernel
+## make bench         what stable-pi costs, in instructions, and what waiting does
 ## make vm            a shell in the virtual machine, with the module at hand
 ## make               build the module for the virtual machine's kernel
 ## make KDIR=<tree>   build the module for a prepared kernel tree
@@ -66,6 +67,10 @@ test: module tools crates
 .PHONY: test-debug
 test-debug: debug-kernel tools crates
 	@selftests/run --kernel debug
+
+.PHONY: bench
+bench: module
+	@tools/bench
 
 .PHONY: check
 check: setup
