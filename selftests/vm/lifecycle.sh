@@ -9,7 +9,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-plan 21
+plan 22
 
 # begin ARGUMENT...: a load on the target, in the background, until the end.
 begin() {
@@ -94,11 +94,11 @@ more() {
 	(($(status_of t writes) > $1))
 }
 
-# suspended: I/O waits while the target is suspended, and goes on.
+# suspended [OPTION...]: I/O waits while the target is suspended, and goes on.
 suspended() {
 	local i one two
 	for i in 1 2 3; do
-		dmsetup suspend t || return
+		dmsetup suspend "$@" t || return
 		one=$(status_of t writes)
 		sleep 0.3
 		two=$(status_of t writes)
@@ -113,6 +113,7 @@ ok "the load ends" end
 ok "and holds what was written" holds 'done_writes > 0 && failed == 0 && mismatched == 0 && unreadable == 0'
 begin --jobs 1
 ok "the same while buffers change" suspended
+ok "and without a flush" suspended --noflush --nolockfs
 end
 counters t
 ok "nothing fails, something was repaired" holds 'done_writes > 0 && failed == 0 && repaired > 0 && unrepaired == 0'
