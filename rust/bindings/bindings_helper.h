@@ -5,11 +5,13 @@
  */
 #include <linux/blk-integrity.h>
 #include <linux/blkdev.h>
+#include <linux/buffer_head.h>
 #include <linux/crc-t10dif.h>
 #include <linux/crc64.h>
 #include <linux/device-mapper.h>
 #include <linux/falloc.h>
 #include <linux/fs_context.h>
+#include <linux/mpage.h>
 #include <linux/namei.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>

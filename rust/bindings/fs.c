@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/blkdev.h>
+#include <linux/buffer_head.h>
 #include <linux/cred.h>
 #include <linux/dcache.h>
 #include <linux/file.h>
@@ -73,6 +75,16 @@ void sp_kstatfs_set_type(struct kstatfs *buf, unsigned long magic)
 void sp_show_option(struct seq_file *seq, const char *name, const char *value)
 {
 	seq_show_option(seq, name, value);
+}
+
+u64 sp_super_device_size(struct super_block *sb)
+{
+	return bdev_nr_bytes(sb->s_bdev);
+}
+
+void sp_buffer_map(struct buffer_head *bh, struct super_block *sb, u64 block)
+{
+	map_bh(bh, sb, block);
 }
 
 int sp_super_sync(struct super_block *sb)

@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 struct address_space;
+struct buffer_head;
 struct cred;
 struct dentry;
 struct file;
@@ -42,6 +43,8 @@ void sp_super_inherit(struct super_block *sb, struct super_block *lower);
 void sp_kstatfs_set_type(struct kstatfs *buf, unsigned long magic);
 void sp_show_option(struct seq_file *seq, const char *name, const char *value);
 int sp_super_sync(struct super_block *sb);
+u64 sp_super_device_size(struct super_block *sb);
+void sp_buffer_map(struct buffer_head *bh, struct super_block *sb, u64 block);
 bool sp_path_is_plain(const struct path *path);
 
 struct inode *sp_d_inode(const struct dentry *dentry);

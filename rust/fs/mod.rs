@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Filesystems: safe abstractions of what a stackable one needs.
+//! Filesystems: safe abstractions of what a stackable one needs, and one with a single file
+//! ([`OneFile`]).
 //!
 //! Written as if for `kernel::fs`. A filesystem implements [`FileSystem`], declares a static
 //! [`Type`] and registers it. It is mounted on a folder of another filesystem: names, attributes,
@@ -27,6 +28,7 @@ mod folio;
 mod inode;
 pub mod names;
 mod object;
+mod one_file;
 mod queue;
 mod request;
 mod stack;
@@ -48,6 +50,7 @@ pub use self::{
     commit::Committed,
     folio::within,
     object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
+    one_file::OneFile,
     request::{Buffer, Request},
     stack::{Layer, Upper},
     super_block::{Registration, Type},

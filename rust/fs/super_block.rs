@@ -34,11 +34,23 @@ impl<T: FileSystem> Type<T> {
     /// A type that is not registered yet.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
+        Self::with(T::NAME, init_fs_context::<T>, kill_super, 0)
+    }
+}
+
+impl<T> Type<T> {
+    pub(super) const fn with(
+        name: &'static CStr,
+        init: unsafe extern "C" fn(*mut bindings::fs_context) -> c_int,
+        kill: unsafe extern "C" fn(*mut bindings::super_block),
+        flags: u32,
+    ) -> Self {
         // SAFETY: All zeroes is what static ones in C have where nothing is said.
         let mut raw: bindings::file_system_type = unsafe { MaybeUninit::zeroed().assume_init() };
-        raw.name = T::NAME.to_bytes_with_nul().as_ptr();
-        raw.init_fs_context = Some(init_fs_context::<T>);
-        raw.kill_sb = Some(kill_super);
+        raw.name = name.to_bytes_with_nul().as_ptr();
+        raw.init_fs_context = Some(init);
+        raw.kill_sb = Some(kill);
+        raw.fs_flags = flags as c_int;
         Self(Opaque::new(raw), PhantomData)
     }
 }
@@ -48,9 +60,9 @@ impl<T: FileSystem> Type<T> {
 /// # Invariants
 ///
 /// The kernel knows the type.
-pub struct Registration<T: FileSystem>(&'static Type<T>);
+pub struct Registration<T: 'static>(&'static Type<T>);
 
-impl<T: FileSystem> Registration<T> {
+impl<T> Registration<T> {
     /// Registers `kind`, so that it can be mounted. Sleeps. EBUSY where the name is taken.
     pub fn new(kind: &'static Type<T>, module: &'static ThisModule) -> Result<Self> {
         let raw = kind.0.get();
@@ -64,7 +76,7 @@ impl<T: FileSystem> Registration<T> {
     }
 }
 
-impl<T: FileSystem> Drop for Registration<T> {
+impl<T> Drop for Registration<T> {
     fn drop(&mut self) {
         // SAFETY: By type invariant. The module goes only after the last mount, and what comes
         // after a grace period is waited for.

@@ -50,7 +50,7 @@ impl Mapping {
         unsafe { Self::from_raw((*file.as_ptr()).f_mapping) }
     }
 
-    pub(super) fn super_block(&self) -> *mut bindings::super_block {
+    pub(crate) fn super_block(&self) -> *mut bindings::super_block {
         // SAFETY: By the type invariant the mapping has an inode, whose superblock does not change.
         unsafe { (*(*self.as_raw()).host).i_sb }
     }
