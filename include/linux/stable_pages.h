@@ -34,9 +34,8 @@ enum stable_wait {
  * changed under a write.
  *
  * Context: may sleep; inside of protection against freezing.
- * Return: 0; or an error, and the store fails: -EAGAIN and -EFAULT make it again,
- * -ENOMEM calls the OOM killer, and all others, such as -ENOSPC, -EDQUOT and -EIO,
- * are SIGBUS.
+ * Return: 0; or an error, and the store fails: -EAGAIN, -EFAULT and -ENOMEM make
+ * it again, and all others, such as -ENOSPC, -EDQUOT and -EIO, are SIGBUS.
  */
 typedef int (*stable_prepare_t)(struct vm_fault *vmf, struct folio *folio, size_t len);
 

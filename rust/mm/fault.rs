@@ -70,7 +70,7 @@ impl VmFault {
     /// | error | result | then |
     /// | --- | --- | --- |
     /// | `EAGAIN`, `EFAULT` | [`NOPAGE`](Self::NOPAGE) | the access is made again |
-    /// | `ENOMEM` | [`OOM`](Self::OOM) | the OOM killer, and again |
+    /// | `ENOMEM` | [`OOM`](Self::OOM) | again; `EFAULT` where the kernel made the access |
     /// | `EHWPOISON` | [`HWPOISON`](Self::HWPOISON) | `SIGBUS` |
     /// | `EINTR` and all others, such as `ENOSPC`, `EDQUOT`, `EIO` | [`SIGBUS`](Self::SIGBUS) | |
     ///

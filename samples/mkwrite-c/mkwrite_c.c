@@ -2,7 +2,7 @@
 /*
  * mkwrite_c: a filesystem with one file, for stable_page_mkwrite() in C.
  *
- *	mount -t mkwrite_c [-o store=HOW,limit=BYTES] DEVICE DIR
+ *	mount -t mkwrite_c [-o store=HOW,limit=BYTES,error=ERRNO] DEVICE DIR
  *
  * DIR/data is the device, block by block. Its size may be changed, up to that of
  * the device, but is not kept. HOW says what a store into a shared mapping does:
@@ -11,9 +11,12 @@
  *	asked	the same, where the device asks for stable pages
  *	plain	waits for writeback
  *	stacked	waits for writeback over a page_mkwrite that does not
- *	none	has that page_mkwrite alone
+ *	locked	waits for writeback over one that waits where the device asks, and
+ *		leaves the folio locked
+ *	none	has the page_mkwrite that does not wait alone
  *
- * With limit= no store of stable or asked goes behind so many bytes: ENOSPC.
+ * With limit= no store of stable or asked goes behind so many bytes: ENOSPC. With
+ * error= the first one fails with that number.
  */
 #include <linux/blkdev.h>
 #include <linux/fs.h>
@@ -28,14 +31,23 @@
 
 #define MKWRITE_C_MAGIC 0x6d6b7763
 
-enum store { STORE_STABLE, STORE_ASKED, STORE_PLAIN, STORE_STACKED, STORE_NONE, STORE_NR };
+enum store {
+	STORE_STABLE,
+	STORE_ASKED,
+	STORE_PLAIN,
+	STORE_STACKED,
+	STORE_LOCKED,
+	STORE_NONE,
+	STORE_NR
+};
 
 struct options {
 	enum store store;
 	u64 limit;
+	atomic_t error;
 };
 
-static struct options *options(struct inode *inode)
+static struct options *options_of(struct inode *inode)
 {
 	return inode->i_sb->s_fs_info;
 }
@@ -109,9 +121,12 @@ static const struct address_space_operations mapping_ops = {
 /* Stands for the allocation of blocks in a filesystem that has to do any. */
 static int reserve(struct vm_fault *vmf, struct folio *folio, size_t len)
 {
-	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct options *options = options_of(file_inode(vmf->vma->vm_file));
+	int error = atomic_xchg(&options->error, 0);
 
-	return folio_pos(folio) + len > options(inode)->limit ? -ENOSPC : 0;
+	if (error)
+		return -error;
+	return folio_pos(folio) + len > options->limit ? -ENOSPC : 0;
 }
 
 static vm_fault_t mkwrite_stable(struct vm_fault *vmf)
@@ -143,24 +158,33 @@ static vm_fault_t mkwrite_none(struct vm_fault *vmf)
 }
 
 static vm_fault_t mkwrite_stacked(struct vm_fault *vmf);
+static vm_fault_t mkwrite_locked(struct vm_fault *vmf);
 
 static const struct vm_operations_struct store_ops[STORE_NR] = {
 	[STORE_STABLE] = STORE_OPS(mkwrite_stable),
 	[STORE_ASKED] = STORE_OPS(mkwrite_asked),
 	[STORE_PLAIN] = STORE_OPS(stable_page_mkwrite),
 	[STORE_STACKED] = STORE_OPS(mkwrite_stacked),
+	[STORE_LOCKED] = STORE_OPS(mkwrite_locked),
 	[STORE_NONE] = STORE_OPS(mkwrite_none),
 };
+
+static const struct vm_operations_struct locking_ops = STORE_OPS(filemap_page_mkwrite);
 
 static vm_fault_t mkwrite_stacked(struct vm_fault *vmf)
 {
 	return stable_page_mkwrite_stacked(vmf, STABLE_WAIT_ALWAYS, &store_ops[STORE_NONE]);
 }
 
+static vm_fault_t mkwrite_locked(struct vm_fault *vmf)
+{
+	return stable_page_mkwrite_stacked(vmf, STABLE_WAIT_ALWAYS, &locking_ops);
+}
+
 static int file_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	file_accessed(file);
-	vma->vm_ops = &store_ops[options(file_inode(file))->store];
+	vma->vm_ops = &store_ops[options_of(file_inode(file))->store];
 	return 0;
 }
 
@@ -222,7 +246,14 @@ static const struct inode_operations inode_ops = {
 	.setattr = set_attributes,
 };
 
+/* All is on the device by now, and no store makes a page dirty. */
+static int freeze_fs(struct super_block *sb)
+{
+	return 0;
+}
+
 static const struct super_operations super_ops = {
+	.freeze_fs = freeze_fs,
 	.statfs = simple_statfs,
 };
 
@@ -288,15 +319,17 @@ static const struct constant_table stores[] = {
 	{ "asked",	STORE_ASKED },
 	{ "plain",	STORE_PLAIN },
 	{ "stacked",	STORE_STACKED },
+	{ "locked",	STORE_LOCKED },
 	{ "none",	STORE_NONE },
 	{}
 };
 
-enum { OPT_STORE, OPT_LIMIT };
+enum { OPT_STORE, OPT_LIMIT, OPT_ERROR };
 
 static const struct fs_parameter_spec parameters[] = {
 	fsparam_enum("store", OPT_STORE, stores),
 	fsparam_u64("limit", OPT_LIMIT),
+	fsparam_u32("error", OPT_ERROR),
 	{}
 };
 
@@ -312,6 +345,11 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return 0;
 	case OPT_LIMIT:
 		options->limit = result.uint_64;
+		return 0;
+	case OPT_ERROR:
+		if (result.uint_32 > MAX_ERRNO)
+			return -EINVAL;
+		atomic_set(&options->error, result.uint_32);
 		return 0;
 	default:
 		return opt;

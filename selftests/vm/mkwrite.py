@@ -10,6 +10,8 @@ mkwrite.py read FILE OFFSET BYTE	the same by a read(2) into the mapping: the
 mkwrite.py fill FILE BYTES BYTE		write(2) so many bytes in one piece
 mkwrite.py writeback FILE		begin writeback of the file
 mkwrite.py byte FILE OFFSET		print a byte of it
+
+The process has the name that this was called by.
 """
 
 import ctypes
@@ -26,6 +28,8 @@ def mapping(path):
 
 
 def main():
+    with open('/proc/self/comm', 'w', encoding='ascii') as comm:
+        comm.write(os.path.basename(sys.argv[0]))
     how, path, *rest = sys.argv[1:]
     if how == 'store':
         mapping(path)[int(rest[0])] = int(rest[1])
