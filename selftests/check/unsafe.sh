@@ -8,7 +8,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 . selftests/ktap.sh
 
-plan 6
+plan 8
 
 # The word outside of comments.
 unsafe_in() {
@@ -25,7 +25,9 @@ for layer in pi filter; do
 done
 
 # A filesystem of the library needs none; what `module!` makes is in its root.
-ok "no unsafe in samples/stackfs" fails unsafe_in samples/stackfs
+for sample in mkwrite-rust range stackfs; do
+	ok "no unsafe in samples/$sample" fails unsafe_in "samples/$sample"
+done
 ok "the compiler sees to it in samples/stackfs" is \
 	"$(grep -LE '^#!\[(deny|forbid)\(unsafe_code\)\]' samples/stackfs/*.rs)" samples/stackfs/stackfs.rs
 finish

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# mkwrite.sh: page_mkwrite in a filesystem in C, while writeback is held open by a
-# suspended device.
+# mkwrite.sh: page_mkwrite in a filesystem in C and in one in Rust, while writeback is
+# held open by a suspended device.
 #
 # timeout: 500
 #
@@ -11,7 +11,7 @@
 . "$(dirname "$0")/lib.sh"
 
 common=$((4 + 4 + 3 + 1 + 3))
-plan $((2 + 2 + 3 * 4 + 2 + 2 + 3 + common + 3 + 4))
+plan $((2 + 2 + 3 * 4 + 2 + 2 + 3 + 2 * common + 3 + 4))
 
 file=$mnt/data
 
@@ -104,7 +104,7 @@ flags() {
 	done
 }
 
-# What each filesystem has to do ------------------------------------------------
+# The cases of both -------------------------------------------------------------
 
 # waits NAME: a store does, exactly as long as the page is being written.
 waits() {
@@ -215,7 +215,7 @@ echo 0 >/proc/sys/vm/dirty_writeback_centisecs
 mkdir -p "$mnt"
 make_disk dev_size_mb=16
 must map d "0 $sectors linear $disk 0"
-ok "the module and the sample load" modprobe mkwrite_c
+ok "the module and the samples load" modprobe -a mkwrite_c mkwrite_rust
 # Functions in Rust cannot be probed: these call them, or are called by who does.
 bpftrace -e '
 	kretprobe:do_page_mkwrite { @fault[comm, retval & 0xffff] = count(); }
@@ -277,6 +277,10 @@ umount_all
 mount_as -o store=stable,limit=65536
 common_cases C 70000
 
+filesystem mkwrite_rust
+mount_as
+common_cases Rust $((sectors * 512))
+
 # What prepare() can say, once.
 filesystem mkwrite_c-again
 ok "EAGAIN: a store is made again" is_made_again 11
@@ -287,13 +291,13 @@ ok "EIO: a store is SIGBUS" ends_with 135
 umount_all
 
 stop_bpftrace
-ok "bpftrace: VM_FAULT_LOCKED in each form" flags 512 stable[ stacked[ locked[
-ok "bpftrace: VM_FAULT_NOPAGE after truncation" flags 256 stable[ "fault[mkwrite_c, "
-ok "bpftrace: VM_FAULT_SIGBUS for ENOSPC and the signal" flags 2 stable[ "fault[mkwrite_c, "
+ok "bpftrace: VM_FAULT_LOCKED in each form" flags 512 stable[ stacked[ locked[ "fault[mkwrite_rust, "
+ok "bpftrace: VM_FAULT_NOPAGE after truncation" flags 256 stable[ "fault[mkwrite_c, " "fault[mkwrite_rust, "
+ok "bpftrace: VM_FAULT_SIGBUS for ENOSPC and the signal" flags 2 stable[ "fault[mkwrite_c, " "fault[mkwrite_rust, "
 again="fault[mkwrite_c-again, "
 says_again() {
 	flags 256 "$again" && flags 1 "$again" && flags 2 "$again"
 }
 ok "bpftrace: VM_FAULT_NOPAGE for EAGAIN, OOM for ENOMEM, SIGBUS for EIO" says_again
-must rmmod mkwrite_c
+must rmmod mkwrite_rust mkwrite_c
 finish
