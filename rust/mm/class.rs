@@ -36,12 +36,12 @@ pub enum Class {
 
 impl Class {
     /// Whether user space, or a device on its behalf, can change such a page while it is being
-    /// written.
+    /// written. Any context.
     pub fn is_exposed(self) -> bool {
         !matches!(self, Self::Kernel | Self::Waits)
     }
 
-    /// The name in trace events, log lines and counters.
+    /// The name in trace events, log lines and counters. Any context.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
@@ -75,12 +75,12 @@ impl Owner {
         Self(unsafe { facts.assume_init() })
     }
 
-    /// Nobody's page in particular: where there is no page to ask.
+    /// Nobody's page in particular: where there is no page to ask. Any context.
     pub fn kernel() -> Self {
         Self(bindings::sp_page_facts::default())
     }
 
-    /// Who can change the page.
+    /// Who can change the page. Any context.
     ///
     /// A pin counts for more than where the page is from: it works around all that protects others.
     pub fn class(&self) -> Class {
@@ -100,7 +100,7 @@ impl Owner {
         }
     }
 
-    /// The file, where the page is in the page cache.
+    /// The file, where the page is in the page cache. Any context.
     pub fn file(&self) -> Option<File> {
         let facts = &self.0;
         facts.cache.then_some(File {

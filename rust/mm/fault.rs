@@ -45,27 +45,27 @@ impl VmFault {
         | bindings::vm_fault_reason_VM_FAULT_HWPOISON_LARGE
         | bindings::vm_fault_reason_VM_FAULT_FALLBACK;
 
-    /// What C said.
+    /// What C said. Any context.
     pub const fn from_raw(raw: bindings::vm_fault_t) -> Self {
         Self(raw)
     }
 
-    /// What C is told.
+    /// What C is told. Any context.
     pub const fn into_raw(self) -> bindings::vm_fault_t {
         self.0
     }
 
-    /// Whether all that `other` says is said.
+    /// Whether all that `other` says is said. Any context.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Whether the fault failed (`VM_FAULT_ERROR`).
+    /// Whether the fault failed (`VM_FAULT_ERROR`). Any context.
     pub fn is_error(self) -> bool {
         self.0 & Self::ERRORS != 0
     }
 
-    /// What `->page_mkwrite` says where its filesystem could not prepare.
+    /// What `->page_mkwrite` says where its filesystem could not prepare. Any context.
     ///
     /// | error | result | then |
     /// | --- | --- | --- |
@@ -95,7 +95,8 @@ impl BitOr for VmFault {
 
 /// A fault in a mapping of a file, `struct vm_fault`.
 ///
-/// The process that it is for holds its `mmap_lock` or the lock of the area for reading.
+/// The process that it is for holds its `mmap_lock` or the lock of the area for reading. None of the
+/// methods sleeps.
 ///
 /// # Invariants
 ///

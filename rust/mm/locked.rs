@@ -22,6 +22,8 @@ use kernel::{prelude::*, sync::aref::ARef};
 /// # Invariants
 ///
 /// The folio is locked, and it is ours to unlock.
+///
+/// C header: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
 pub struct Locked<R: Deref<Target = Folio>>(R);
 
 impl<R: Deref<Target = Folio>> Locked<R> {
@@ -40,12 +42,13 @@ impl<R: Deref<Target = Folio>> Locked<R> {
         unsafe { core::ptr::read(&this.0) }
     }
 
-    /// Whether the folio is still a part of `mapping`, which it is not after it was truncated.
+    /// Whether the folio is still a part of `mapping`, which it is not after it was truncated. Does
+    /// not sleep.
     pub fn is_in(&self, mapping: &Mapping) -> bool {
         self.belongs_to(mapping)
     }
 
-    /// The mapping that the folio is a part of; `None` after it was truncated.
+    /// The mapping that the folio is a part of; `None` after it was truncated. Does not sleep.
     pub fn mapping(&self) -> Option<&Mapping> {
         // SAFETY: By the type invariant the folio is valid.
         let mapping = unsafe { bindings::folio_mapping(self.as_raw()) };

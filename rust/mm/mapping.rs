@@ -44,7 +44,7 @@ impl Mapping {
         self.0.get()
     }
 
-    /// The mapping with the data of an open file.
+    /// The mapping with the data of an open file. Any context.
     pub fn of(file: &LocalFile) -> &Self {
         // SAFETY: An open file keeps its inode, and its mapping does not change.
         unsafe { Self::from_raw((*file.as_ptr()).f_mapping) }
@@ -195,7 +195,7 @@ impl Mapping {
 
     /// Whether a folio here has to be unmapped where it would otherwise be write-protected: a store
     /// through a mapping of tmpfs makes a write-protected page writable without asking anybody, and
-    /// takes the folio's lock only afterwards (`wp_page_shared()`).
+    /// takes the folio's lock only afterwards (`wp_page_shared()`). Any context.
     ///
     /// # Errors
     ///
@@ -210,7 +210,7 @@ impl Mapping {
         }
     }
 
-    /// The index of the page with the byte at `pos`.
+    /// The index of the page with the byte at `pos`. Any context.
     pub fn index_of(pos: u64) -> usize {
         (pos / PAGE_SIZE as u64) as usize
     }

@@ -13,7 +13,9 @@ use kernel::{
     prelude::*, //
 };
 
-/// Where a store waits for writeback of its folio to end.
+/// Where a store waits for writeback of its folio to end, `enum stable_wait`.
+///
+/// C header: [`include/linux/stable_pages.h`](srctree/include/linux/stable_pages.h)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Always.

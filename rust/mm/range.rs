@@ -45,6 +45,9 @@ use kernel::{
 /// # Invariants
 ///
 /// The folios are in ascending order and cover `range` without a gap.
+///
+/// C headers: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h),
+/// [`include/linux/rmap.h`](srctree/include/linux/rmap.h)
 pub struct StableRange<'a> {
     mapping: &'a Mapping,
     folios: KVec<Stable<ARef<Folio>>>,
@@ -249,6 +252,7 @@ impl<'a> StableRange<'a> {
     }
 
     /// What there is of the range that was asked for, in bytes: less where the file ends before.
+    /// Does not sleep, as all that only asks.
     pub fn range(&self) -> Range<u64> {
         self.range.clone()
     }

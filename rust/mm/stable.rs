@@ -13,6 +13,8 @@ use core::ops::Deref;
 /// # Invariants
 ///
 /// The folio is not under writeback, and no page table lets anybody write to it.
+///
+/// C header: [`include/linux/rmap.h`](srctree/include/linux/rmap.h)
 pub struct Stable<R: Deref<Target = Folio>>(Locked<R>);
 
 impl<R: Deref<Target = Folio>> Stable<R> {

@@ -16,6 +16,8 @@ use kernel::sync::aref::ARef;
 /// # Invariants
 ///
 /// The folio is under writeback, and that is ours to end.
+///
+/// C header: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
 pub struct Writeback(ARef<Folio>);
 
 impl Writeback {
