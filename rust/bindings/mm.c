@@ -101,6 +101,11 @@ int sp_folio_mkclean(struct folio *folio)
 	return folio_mkclean(folio);
 }
 
+int sp_folio_remove(struct folio *folio)
+{
+	return generic_error_remove_folio(folio->mapping, folio);
+}
+
 void sp_folio_start_writeback(struct folio *folio)
 {
 	folio_start_writeback(folio);

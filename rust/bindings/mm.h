@@ -28,6 +28,7 @@ void sp_folio_lock(struct folio *folio);
 int sp_folio_lock_killable(struct folio *folio);
 bool sp_folio_trylock(struct folio *folio);
 int sp_folio_mkclean(struct folio *folio);
+int sp_folio_remove(struct folio *folio);
 void sp_folio_start_writeback(struct folio *folio);
 void sp_folio_read(struct folio *folio, size_t offset, void *to, size_t len);
 void sp_folio_write(struct folio *folio, size_t offset, const void *from, size_t len);

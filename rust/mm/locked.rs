@@ -175,6 +175,18 @@ impl<R: Deref<Target = Folio>> Locked<R> {
         }
     }
 
+    /// Takes the folio out of the page cache and out of all page tables but for copies that a
+    /// process has made for itself, written or not. May sleep.
+    ///
+    /// It stays locked, and who waits for the lock looks for another one then.
+    pub fn remove(&self) {
+        if self.mapping().is_some() {
+            // SAFETY: The folio is locked and in a mapping. It can only fail where it is not one of
+            // a regular file, and then is not removed.
+            unsafe { bindings::sp_folio_remove(self.as_raw()) };
+        }
+    }
+
     /// Makes sure that nobody changes the data until the lock is dropped, but who has pinned it.
     /// Sleeps, until writeback has ended; no later folio of the mapping may be locked.
     ///

@@ -9,7 +9,8 @@
 //!   which more is known, each with what can be done with it then.
 //! - [`Mapping`] is the page cache of a file, and where folios are found.
 //! - [`Fault`] is a page fault, [`VmFault`] what is said of it, [`page_mkwrite`] what to do for one.
-//! - [`StableRange`] is a part of a file that nobody changes.
+//! - [`StableRange`] is a part of a file that nobody changes; [`HeldRange`] one of a page cache,
+//!   for a transfer past it.
 //!
 //! # Lock order
 //!
@@ -27,6 +28,7 @@
 mod class;
 mod fault;
 mod folio;
+mod hold;
 mod locked;
 mod mapping;
 mod mkwrite;
@@ -48,6 +50,10 @@ pub use self::{
     folio::{
         Folio,
         Sleep, //
+    },
+    hold::{
+        HeldRange,
+        Missing, //
     },
     locked::Locked,
     mapping::Mapping,
