@@ -9,6 +9,8 @@
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/fs_stack.h>
+#include <linux/fsnotify.h>
+#include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/sched.h>
@@ -16,7 +18,9 @@
 #include <linux/seq_file.h>
 #include <linux/statfs.h>
 #include <linux/uio.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
+#include <linux/writeback.h>
 
 #include "fs.h"
 
@@ -222,14 +226,125 @@ void sp_filemap_invalidate_unlock(struct inode *inode)
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 
-void sp_filemap_invalidate_lock_shared(struct inode *inode)
+/* The fields of a gate's state. */
+#define GATE_INSIDE	1LL
+#define GATE_WAITING	(1LL << 24)
+#define GATE_CLOSED	(1LL << 48)
+#define GATE_OPENED	(1LL << 56)
+
+static s64 gate_inside(s64 state)
 {
-	filemap_invalidate_lock_shared(inode->i_mapping);
+	return state & (GATE_WAITING - 1);
 }
 
-void sp_filemap_invalidate_unlock_shared(struct inode *inode)
+static s64 gate_waiting(s64 state)
 {
-	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return (state & (GATE_CLOSED - 1)) / GATE_WAITING;
+}
+
+static bool gate_closed(s64 state)
+{
+	return state & (GATE_OPENED - GATE_CLOSED);
+}
+
+/* How often it was opened, modulo 256. */
+static u8 gate_opened(const struct sp_gate *gate)
+{
+	return atomic64_read_acquire(&gate->state) >> 56;
+}
+
+bool sp_gate_try_enter(struct sp_gate *gate)
+{
+	s64 old = atomic64_read(&gate->state);
+
+	do {
+		if (gate_closed(old))
+			return false;
+	} while (!atomic64_try_cmpxchg(&gate->state, &old, old + GATE_INSIDE));
+	return true;
+}
+
+/* False if the caller is inside; else it waits until the gate was opened once more. */
+static bool gate_queue(struct sp_gate *gate, u8 *opened)
+{
+	s64 old = atomic64_read(&gate->state), new;
+
+	do {
+		new = old + (gate_closed(old) ? GATE_WAITING : GATE_INSIDE);
+	} while (!atomic64_try_cmpxchg(&gate->state, &old, new));
+	*opened = old >> 56;
+	return gate_closed(old);
+}
+
+void sp_gate_enter(struct sp_gate *gate)
+{
+	u8 opened;
+
+	if (gate_queue(gate, &opened))
+		wait_var_event(gate, gate_opened(gate) != opened);
+}
+
+int sp_gate_enter_killable(struct sp_gate *gate)
+{
+	u8 opened;
+	s64 old;
+
+	if (!gate_queue(gate, &opened) ||
+	    !wait_var_event_killable(gate, gate_opened(gate) != opened))
+		return 0;
+	old = atomic64_read(&gate->state);
+	do {
+		if ((u8)(old >> 56) != opened) {
+			sp_gate_leave(gate);
+			break;
+		}
+	} while (!atomic64_try_cmpxchg(&gate->state, &old, old - GATE_WAITING));
+	return -EINTR;
+}
+
+/* What changes the state is fully ordered, which wake_up_var() needs. */
+void sp_gate_leave(struct sp_gate *gate)
+{
+	if (!gate_inside(atomic64_sub_return(GATE_INSIDE, &gate->state)))
+		wake_up_var(gate);
+}
+
+int sp_gate_close(struct sp_gate *gate)
+{
+	atomic64_add_return(GATE_CLOSED, &gate->state);
+	if (!wait_var_event_killable(gate, !gate_inside(atomic64_read_acquire(&gate->state))))
+		return 0;
+	sp_gate_open(gate);
+	return -EINTR;
+}
+
+/* Who has waited is inside then, before it can be closed again. */
+void sp_gate_open(struct sp_gate *gate)
+{
+	s64 old = atomic64_read(&gate->state), new;
+
+	do {
+		new = old - GATE_CLOSED;
+		if (!gate_closed(new))
+			new += gate_waiting(new) * (GATE_INSIDE - GATE_WAITING) + GATE_OPENED;
+	} while (!atomic64_try_cmpxchg(&gate->state, &old, new));
+	if (!gate_closed(new))
+		wake_up_var(gate);
+}
+
+/* All from the page with @from on, written back or not. */
+void sp_forget_behind(struct inode *inode, loff_t from, loff_t size)
+{
+	struct address_space *mapping = inode->i_mapping;
+
+	from = round_down(from, PAGE_SIZE);
+	if (size < i_size_read(inode))
+		i_size_write(inode, size);
+	/* Twice, as truncate_pagecache() does it: private copies go where the file ends. */
+	unmap_mapping_range(mapping, from, 0, 0);
+	truncate_inode_pages(mapping, from);
+	unmap_mapping_range(mapping, round_up(size, PAGE_SIZE), 0, 1);
+	i_size_write(inode, size);
 }
 
 void sp_mapping_set_error(struct inode *inode, int error)
@@ -331,7 +446,7 @@ void sp_file_accessed(struct file *file)
 	file_accessed(file);
 }
 
-ssize_t sp_file_direct(struct file *file, struct iov_iter *iter, loff_t *pos, bool write)
+ssize_t sp_file_read_direct(struct file *file, struct iov_iter *iter, loff_t *pos)
 {
 	struct kiocb kiocb;
 	ssize_t done;
@@ -339,14 +454,55 @@ ssize_t sp_file_direct(struct file *file, struct iov_iter *iter, loff_t *pos, bo
 	init_sync_kiocb(&kiocb, file);
 	kiocb.ki_flags |= IOCB_DIRECT;
 	kiocb.ki_pos = *pos;
-	if (write) {
-		kiocb.ki_flags |= IOCB_WRITE;
-		done = vfs_iocb_iter_write(file, &kiocb, iter);
-	} else {
-		done = vfs_iocb_iter_read(file, &kiocb, iter);
-	}
+	done = vfs_iocb_iter_read(file, &kiocb, iter);
 	*pos = kiocb.ki_pos;
 	return done;
+}
+
+/*
+ * As vfs_iocb_iter_write(), for who has called file_start_write() already: before
+ * the locks of folios that whoever keeps others from freezing may be waiting for.
+ */
+ssize_t sp_file_write_direct(struct file *file, struct iov_iter *iter, loff_t *pos)
+{
+	struct kiocb kiocb;
+	ssize_t done;
+
+	if (!file->f_op->write_iter || !(file->f_mode & FMODE_CAN_WRITE))
+		return -EINVAL;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	init_sync_kiocb(&kiocb, file);
+	kiocb.ki_flags |= IOCB_DIRECT | IOCB_WRITE;
+	kiocb.ki_pos = *pos;
+	done = rw_verify_area(WRITE, file, &kiocb.ki_pos, iov_iter_count(iter));
+	if (done < 0)
+		return done;
+	done = file->f_op->write_iter(&kiocb, iter);
+	if (done > 0)
+		fsnotify_modify(file);
+	*pos = kiocb.ki_pos;
+	return done;
+}
+
+void sp_file_start_write(struct file *file)
+{
+	file_start_write(file);
+}
+
+void sp_file_end_write(struct file *file)
+{
+	file_end_write(file);
+}
+
+void sp_file_start_pagefault(struct file *file)
+{
+	sb_start_pagefault(file_inode(file)->i_sb);
+}
+
+void sp_file_end_pagefault(struct file *file)
+{
+	sb_end_pagefault(file_inode(file)->i_sb);
 }
 
 bool sp_iter_will_pin(const struct iov_iter *iter)
@@ -357,6 +513,25 @@ bool sp_iter_will_pin(const struct iov_iter *iter)
 size_t sp_iter_count(const struct iov_iter *iter)
 {
 	return iov_iter_count(iter);
+}
+
+/* Hides all but the first @count bytes; to be given back with sp_iter_unhide(). */
+size_t sp_iter_hide(struct iov_iter *iter, size_t count)
+{
+	size_t rest = iov_iter_count(iter) - min(count, iov_iter_count(iter));
+
+	iov_iter_truncate(iter, count);
+	return rest;
+}
+
+void sp_iter_unhide(struct iov_iter *iter, size_t rest)
+{
+	iov_iter_reexpand(iter, iov_iter_count(iter) + rest);
+}
+
+bool sp_writeback_waits(const struct writeback_control *wbc)
+{
+	return wbc->sync_mode != WB_SYNC_NONE;
 }
 
 ssize_t sp_write_sync(struct kiocb *kiocb, ssize_t written)

@@ -29,6 +29,7 @@ struct readahead_control;
 struct seq_file;
 struct super_block;
 struct workqueue_struct;
+struct writeback_control;
 
 const struct cred *sp_current_cred(void);
 
@@ -66,8 +67,26 @@ void sp_inode_prepare_mapping(struct inode *inode);
 
 void sp_filemap_invalidate_lock(struct inode *inode);
 void sp_filemap_invalidate_unlock(struct inode *inode);
-void sp_filemap_invalidate_lock_shared(struct inode *inode);
-void sp_filemap_invalidate_unlock_shared(struct inode *inode);
+
+/*
+ * Many are inside at once, or somebody has it closed. In one number: how many are
+ * inside (24 bits), wait (24), have closed it (8), and how often it was opened (8).
+ * Not a semaphore: who waits at it may hold locks of a filesystem below, as one may
+ * who waits for the end of writeback. Zero is an open one; it can be freed as soon as
+ * nobody is inside.
+ */
+struct sp_gate {
+	atomic64_t state;
+};
+
+bool sp_gate_try_enter(struct sp_gate *gate);
+void sp_gate_enter(struct sp_gate *gate);
+int sp_gate_enter_killable(struct sp_gate *gate);
+void sp_gate_leave(struct sp_gate *gate);
+int sp_gate_close(struct sp_gate *gate);
+void sp_gate_open(struct sp_gate *gate);
+
+void sp_forget_behind(struct inode *inode, loff_t from, loff_t size);
 void sp_mapping_set_error(struct inode *inode, int error);
 
 struct folio *sp_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len);
@@ -84,9 +103,17 @@ void sp_file_no_times(struct file *file);
 bool sp_file_can_direct(struct file *file);
 void sp_file_set_can_direct(struct file *file);
 void sp_file_accessed(struct file *file);
-ssize_t sp_file_direct(struct file *file, struct iov_iter *iter, loff_t *pos, bool write);
+ssize_t sp_file_read_direct(struct file *file, struct iov_iter *iter, loff_t *pos);
+ssize_t sp_file_write_direct(struct file *file, struct iov_iter *iter, loff_t *pos);
+void sp_file_start_write(struct file *file);
+void sp_file_end_write(struct file *file);
+void sp_file_start_pagefault(struct file *file);
+void sp_file_end_pagefault(struct file *file);
 bool sp_iter_will_pin(const struct iov_iter *iter);
 ssize_t sp_write_sync(struct kiocb *kiocb, ssize_t written);
 size_t sp_iter_count(const struct iov_iter *iter);
+size_t sp_iter_hide(struct iov_iter *iter, size_t count);
+void sp_iter_unhide(struct iov_iter *iter, size_t rest);
+bool sp_writeback_waits(const struct writeback_control *wbc);
 
 #endif /* STABLE_PAGES_FS_H */

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     bindings,
-    mm::{Folio, Locked}, //
+    mm::{Folio, Locked, Sleep}, //
 };
 use core::{marker::PhantomData, mem::MaybeUninit, ptr};
 use kernel::{
@@ -208,7 +208,18 @@ impl<T: FileSystem> Operations<T> {
         control: *mut bindings::writeback_control,
     ) -> c_int {
         // SAFETY: The caller passes both.
-        let inode = unsafe { Self::inode(mapping) };
+        let (inode, waits) =
+            unsafe { (Self::inode(mapping), bindings::sp_writeback_waits(control)) };
+        // Before a folio is locked: whoever keeps others from writing back may need it.
+        let _inside = match inode.writeback().try_enter() {
+            Some(inside) => inside,
+            // The inode stays dirty, and its turn comes again.
+            None if !waits => return 0,
+            None => match inode.writeback().enter(Sleep::Uninterruptible) {
+                Ok(inside) => inside,
+                Err(error) => return error.to_errno(),
+            },
+        };
         let mut pass = Pass { mapping, control };
         // SAFETY: The function gets what it expects, and `pass` lives until it returns.
         unsafe {

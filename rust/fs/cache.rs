@@ -2,52 +2,77 @@
 
 //! What is done to the page cache of an inode as a whole.
 
-use super::{stack::Upper, Inode};
-use crate::bindings;
+use super::{gate, stack::Upper, Inode};
+use crate::{
+    bindings,
+    mm::Mapping, //
+};
+use core::ops::Range;
 use kernel::{error::to_result, prelude::*};
 
-/// No folio gets into the page cache of the inode, nor becomes writable in a mapping, while this is
-/// there (`invalidate_lock`, exclusively).
-pub struct Exclusive<'a>(&'a Upper<Inode>);
-
-impl Drop for Exclusive<'_> {
-    fn drop(&mut self) {
-        // SAFETY: It was locked when this was made.
-        unsafe { bindings::sp_filemap_invalidate_unlock(self.0.as_raw()) };
-    }
+/// Nothing of the inode is under writeback while this is there, nor gets there: what is done to the
+/// file below meanwhile is not undone by older data. Who wants to write back waits, or does so
+/// later.
+pub struct NoWriteback<'a> {
+    inode: &'a Upper<Inode>,
+    _closed: gate::Closed<'a>,
 }
 
-/// Nobody has [`Exclusive`] while this is there (`invalidate_lock`, shared).
-pub struct Shared<'a>(&'a Upper<Inode>);
-
-impl Drop for Shared<'_> {
-    fn drop(&mut self) {
-        // SAFETY: It was locked when this was made.
-        unsafe { bindings::sp_filemap_invalidate_unlock_shared(self.0.as_raw()) };
-    }
+/// No page of the inode becomes writable in a mapping while this is there: after all has been
+/// written back, nothing is dirty. Whoever stores to one waits.
+pub struct NoStores<'a> {
+    _closed: gate::Closed<'a>,
 }
 
 impl Upper<Inode> {
+    /// The page cache.
+    pub(super) fn cache(&self) -> &Mapping {
+        // SAFETY: An inode keeps its mapping.
+        unsafe { Mapping::from_raw(self.mapping()) }
+    }
+
     /// Writes back all that is dirty, and waits for it; what fails now is said now. Sleeps.
     pub fn write_and_wait(&self) -> Result {
+        self.write_and_wait_range(0..bindings::SP_LLONG_MAX)
+    }
+
+    /// The same for these bytes, of which there are some.
+    pub fn write_and_wait_range(&self, range: Range<i64>) -> Result {
         // SAFETY: The inode is valid.
         to_result(unsafe {
-            bindings::filemap_write_and_wait_range(self.mapping(), 0, bindings::SP_LLONG_MAX)
+            bindings::filemap_write_and_wait_range(self.mapping(), range.start, range.end - 1)
         })
     }
 
-    /// Keeps the page cache as it is. Sleeps; the inode is locked.
-    pub fn exclude(&self) -> Exclusive<'_> {
-        // SAFETY: The inode is valid.
-        unsafe { bindings::sp_filemap_invalidate_lock(self.as_raw()) };
-        Exclusive(self)
+    /// Sleeps, until all that is being written back has been written below; `EINTR` on a fatal
+    /// signal. The inode is locked, and no folio is.
+    pub fn hold_writeback(&self) -> Result<NoWriteback<'_>> {
+        Ok(NoWriteback {
+            inode: self,
+            _closed: self.writeback().close()?,
+        })
     }
 
-    /// Keeps others from changing the page cache as a whole. Sleeps.
-    pub fn share(&self) -> Shared<'_> {
-        // SAFETY: The inode is valid.
-        unsafe { bindings::sp_filemap_invalidate_lock_shared(self.as_raw()) };
-        Shared(self)
+    /// Sleeps; `EINTR` on a fatal signal. No folio is locked, and it comes before
+    /// [`hold_writeback`](Self::hold_writeback).
+    pub fn hold_stores(&self) -> Result<NoStores<'_>> {
+        Ok(NoStores {
+            _closed: self.stores().close()?,
+        })
+    }
+
+    /// Makes the file longer, if it is shorter than `size`. Sleeps; the inode is locked.
+    pub fn extend(&self, size: i64) {
+        if size > self.size() {
+            self.zero_behind_end(size);
+            self.set_size(size);
+        }
+    }
+
+    /// The size, and nothing else. The inode is locked.
+    pub(super) fn set_size(&self, size: i64) {
+        // SAFETY: The inode is valid, and locked.
+        unsafe { bindings::sp_i_size_write(self.as_raw(), size) };
     }
 
     /// What is stored in the file from its end to `position` through a mapping does not become part
@@ -58,45 +83,37 @@ impl Upper<Inode> {
     }
 }
 
-impl Exclusive<'_> {
-    /// Makes the file longer, if it is shorter than `size`. Sleeps.
-    pub fn extend(&self, size: i64) {
-        if size > self.0.size() {
-            self.0.zero_behind_end(size);
-            // SAFETY: The inode is valid, and locked.
-            unsafe { bindings::sp_i_size_write(self.0.as_raw(), size) };
-        }
-    }
-
-    /// Sets the size, and drops what is behind it from the page cache. Sleeps.
+/// All of them sleep; the inode is locked.
+impl NoWriteback<'_> {
+    /// Sets the size, and drops what is behind it from the page cache.
     pub fn truncate(&self, size: i64) {
         // SAFETY: The inode is valid, and locked.
-        unsafe { bindings::truncate_setsize(self.0.as_raw(), size) };
-    }
-
-    /// Sets the size to that of the file below; nothing is cached behind it.
-    pub fn copy_size(&self) {
-        // SAFETY: Both inodes are valid, and this one is locked.
-        unsafe { bindings::sp_i_size_write(self.0.as_raw(), self.0.lower().size()) };
+        unsafe { bindings::truncate_setsize(self.inode.as_raw(), size) };
     }
 
     /// Drops these bytes from the page cache, written back or not; whole pages go, and the rest of
-    /// others is zero. Sleeps.
-    pub fn discard(&self, first: i64, last: i64) {
+    /// others is zero, as the bytes have to be below by now.
+    pub fn discard(&self, range: Range<i64>) {
         // SAFETY: The inode is valid.
-        unsafe { bindings::truncate_pagecache_range(self.0.as_raw(), first, last) };
+        unsafe {
+            bindings::truncate_pagecache_range(self.inode.as_raw(), range.start, range.end - 1)
+        };
     }
 
-    /// Takes the folios with these bytes out of the page cache and out of all mappings, so that they
-    /// are read again. What is dirty is written back before. Sleeps; EBUSY where somebody holds one.
-    pub fn invalidate(&self, first: i64, last: i64) -> Result {
-        let mapping = self.0.mapping();
-        // SAFETY: The mapping is valid.
-        to_result(unsafe { bindings::filemap_write_and_wait_range(mapping, first, last) })?;
+    /// Drops the pages with these bytes from the page cache where they are clean, so that they are
+    /// read again.
+    pub fn forget_clean(&self, range: Range<i64>) {
         let page = |byte: i64| (byte >> bindings::PAGE_SHIFT) as usize;
-        // SAFETY: As above.
-        to_result(unsafe {
-            bindings::invalidate_inode_pages2_range(mapping, page(first), page(last))
-        })
+        let (first, last) = (page(range.start), page(range.end - 1));
+        // SAFETY: The inode is valid. Dirty ones stay, and that is no failure here.
+        unsafe { bindings::invalidate_inode_pages2_range(self.inode.mapping(), first, last) };
+    }
+
+    /// Drops all pages from that with the byte `from` on, so that they are read again, and takes
+    /// over the size of the file below. What was dirty is lost.
+    pub fn forget_behind(&self, from: i64) {
+        let size = self.inode.lower().size();
+        // SAFETY: The inode is valid, and locked.
+        unsafe { bindings::sp_forget_behind(self.inode.as_raw(), from, size) };
     }
 }

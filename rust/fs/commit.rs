@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bindings,
-    mm::{Folio, Mapping, Sleep, Stable, StableRange, Writeback}, //
+    mm::{Folio, Sleep, Stable, StableRange, Writeback}, //
 };
 use core::{mem, ops::Range, ptr};
 use kernel::{
@@ -63,9 +63,8 @@ impl Upper<File> {
             return Err(EBADF);
         }
         let inode = self.inode();
-        // SAFETY: The file keeps its inode, and that its mapping.
-        let mapping = unsafe { Mapping::from_raw(inode.mapping()) };
-        let range = StableRange::take(mapping, range, None, Sleep::Killable)?;
+        let _inside = inode.writeback().enter(Sleep::Killable)?;
+        let range = StableRange::take(inode.cache(), range, None, Sleep::Killable)?;
         let mut job = Job {
             inode,
             parts: begin(&range)?,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     bindings,
-    mm::{page_mkwrite_guarded, Fault, Wait}, //
+    mm::{page_mkwrite_guarded, Fault, Sleep, Wait}, //
 };
 use core::{marker::PhantomData, mem::MaybeUninit};
 use kernel::{
@@ -252,8 +252,8 @@ impl<T: FileSystem> Operations<T> {
         T::ioctl(file, command, argument).unwrap_or_else(|error| error.to_errno() as c_long)
     }
 
-    /// No page becomes writable while the file is punched, or written to directly: these take the
-    /// lock for themselves.
+    /// No page becomes writable while parts are taken out of the file, or put into it, nor while it
+    /// is made ready to be written to directly.
     ///
     /// # Safety
     ///
@@ -264,22 +264,15 @@ impl<T: FileSystem> Operations<T> {
             let file = Upper::<File>::from_raw((*(*fault).__bindgen_anon_1.vma).vm_file);
             let inode: &Upper<Inode> = file.inode();
             // Without times the store is as good.
-            let _ = file.touch();
+            let _ = file.touch_fault();
             let fault = Fault::from_raw(fault);
-            page_mkwrite_guarded(fault, Wait::Always, || inode.share(), |_, _| Ok(())).into_raw()
+            let enter = || inode.stores().enter(Sleep::Killable);
+            page_mkwrite_guarded(fault, Wait::Always, enter, |_, _| Ok(())).into_raw()
         }
     }
 }
 
 impl Upper<File> {
-    /// Sets the times of a file that is being written to, below. Sleeps.
-    pub fn touch(&self) -> Result {
-        // SAFETY: Both files are valid.
-        to_result(unsafe { bindings::file_update_time(self.lower().as_raw()) })?;
-        self.inode().copy_attributes();
-        Ok(())
-    }
-
     /// What writing to a file takes from it: set-user-ID bits and capabilities. Sleeps; the inode is
     /// locked.
     pub fn remove_privileges(&self) -> Result {

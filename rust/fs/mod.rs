@@ -13,18 +13,28 @@
 //! In the order in which they are taken; what is below comes after what is here:
 //!
 //! 1. `i_rwsem` of an inode: [`Inode::lock`];
-//! 2. `invalidate_lock` of its mapping: [`Upper::<Inode>::exclude`] and, for a store through a mapping,
-//!    [`Upper::<Inode>::share`];
-//! 3. folios of the mapping, in ascending order;
-//! 4. all locks of the filesystem below.
+//! 2. its stores kept away: [`Upper::<Inode>::hold_stores`];
+//! 3. its writeback kept away: [`Upper::<Inode>::hold_writeback`], or writing back, which is kept away;
+//! 4. the right to write below: [`File::start_write`];
+//! 5. folios of the mapping, in ascending order;
+//! 6. all other locks of the filesystem below.
 //!
-//! Pages are written back without 1 and 2, and with the folio under writeback instead of locked.
+//! Pages are written back without 1 and 2, with the folio under writeback instead of locked while
+//! 4 and 6 are taken. A folio stays locked over what is done below in two cases only: it is being
+//! read, or it is held while a part of the file is read or written past it.
+//!
+//! Somebody may write to a file below from memory that is a mapping of a file here. Then 4 and
+//! `i_rwsem` of that file below come before `mmap_lock`, and this before `invalidate_lock` and the
+//! folios here. So `invalidate_lock` is never held here by who changes something below, and 4 comes
+//! before 5. 2 and 3 are no locks; nobody waits for them who reads a page.
 
 mod aops;
 mod cache;
 mod commit;
+mod direct;
 mod file;
 mod folio;
+mod gate;
 mod inode;
 pub mod names;
 mod object;
@@ -44,10 +54,11 @@ use kernel::{prelude::*, sync::aref::ARef};
 
 pub use self::{
     cache::{
-        Exclusive,
-        Shared, //
+        NoStores,
+        NoWriteback, //
     },
     commit::Committed,
+    direct::Writing,
     folio::within,
     object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
     one_file::OneFile,
@@ -72,6 +83,10 @@ pub mod allocate {
     pub const COLLAPSE_RANGE: u32 = bindings::SP_FALLOC_FL_COLLAPSE_RANGE;
     /// Puts bytes in.
     pub const INSERT_RANGE: u32 = bindings::SP_FALLOC_FL_INSERT_RANGE;
+    /// No part is shared with other files.
+    pub const UNSHARE_RANGE: u32 = bindings::SP_FALLOC_FL_UNSHARE_RANGE;
+    /// Makes it zero, and writes that.
+    pub const WRITE_ZEROES: u32 = bindings::SP_FALLOC_FL_WRITE_ZEROES;
 }
 
 /// A stackable filesystem. All of its methods may sleep.

@@ -3,7 +3,10 @@
 //! Reads and writes of user space.
 
 use super::{folio::bytes, stack::Upper, File};
-use crate::bindings;
+use crate::{
+    bindings,
+    mm::HeldRange, //
+};
 use core::{marker::PhantomData, ops::Range, ptr};
 use kernel::{alloc::flags, prelude::*};
 
@@ -66,33 +69,41 @@ impl<'a> Request<'a> {
 
     /// Reads from, or writes to, the file below without a page cache, at this position. Sleeps.
     ///
-    /// The pages of a buffer in user space are pinned before: with locks of the page cache held,
-    /// nothing may be faulted in. `transfer` is called for a range of bytes of the file at a time,
-    /// and calls what it is given with these locks.
-    pub fn transfer_direct(
+    /// The pages of a buffer in user space are pinned before: with folios locked, nothing may be
+    /// faulted in, and it may be a mapping of this very file. `around` is called for a range of bytes
+    /// at a time, of at most [`HeldRange::MAX_BYTES`] from the beginning of a page on, and calls what
+    /// it is given once that is held.
+    pub(super) fn transfer(
         &mut self,
         buffer: &mut Buffer<'_>,
         write: bool,
-        mut transfer: impl FnMut(Range<i64>, &mut dyn FnMut() -> Result<usize>) -> Result<usize>,
+        mut around: impl FnMut(Range<i64>, &mut dyn FnMut() -> Result<usize>) -> Result<usize>,
     ) -> Result<usize> {
         let lower = self.file().lower();
         let mut total = 0;
         while buffer.length() > 0 {
-            let pinned = buffer.pin()?;
             let mut pos = self.position();
-            let expected = pinned
-                .as_ref()
-                .map_or(buffer.length(), |pinned| pinned.length);
-            let range = pos..pos + expected as i64;
-            let result = transfer(range, &mut || match &pinned {
-                Some(pinned) => pinned.transfer(lower, &mut pos, write),
-                None => buffer.transfer(lower, &mut pos, write),
+            let limit = HeldRange::MAX_BYTES - pos as usize % kernel::page::PAGE_SIZE;
+            let (expected, result) = buffer.limited(limit, |buffer| {
+                let pinned = match buffer.pin() {
+                    Ok(pinned) => pinned,
+                    Err(error) => return (0, Err(error)),
+                };
+                let expected = pinned
+                    .as_ref()
+                    .map_or(buffer.length(), |pinned| pinned.length);
+                let result = around(pos..pos + expected as i64, &mut || match &pinned {
+                    Some(pinned) => pinned.transfer(lower, &mut pos, write),
+                    None => buffer.transfer(lower, &mut pos, write),
+                });
+                let done = *result.as_ref().unwrap_or(&0);
+                if let Some(pinned) = pinned {
+                    pinned.release(!write && done > 0);
+                    buffer.revert(expected - done);
+                }
+                (expected, result)
             });
             let done = *result.as_ref().unwrap_or(&0);
-            if let Some(pinned) = pinned {
-                pinned.release(!write && done > 0);
-                buffer.revert(expected - done);
-            }
             // SAFETY: The request is valid.
             unsafe { (*self.0).ki_pos += done as i64 };
             total += done;
@@ -123,6 +134,16 @@ impl Buffer<'_> {
     pub fn length(&self) -> usize {
         // SAFETY: The iterator is valid.
         unsafe { bindings::sp_iter_count(self.0) }
+    }
+
+    /// Calls `f` with no more than the next `limit` bytes of it.
+    fn limited<R>(&mut self, limit: usize, f: impl FnOnce(&mut Self) -> R) -> R {
+        // SAFETY: The iterator is valid.
+        let rest = unsafe { bindings::sp_iter_hide(self.0, limit) };
+        let result = f(self);
+        // SAFETY: As above, and this is what was hidden.
+        unsafe { bindings::sp_iter_unhide(self.0, rest) };
+        result
     }
 
     fn revert(&mut self, bytes: usize) {
@@ -164,9 +185,25 @@ impl Buffer<'_> {
     }
 
     fn transfer(&mut self, file: &File, pos: &mut i64, write: bool) -> Result<usize> {
-        // SAFETY: All are valid.
-        bytes(unsafe { bindings::sp_file_direct(file.as_raw(), self.0, pos, write) })
+        transfer(file, self.0, pos, write)
     }
+}
+
+/// Whoever writes has the right to do so below ([`File::start_write`]).
+fn transfer(
+    file: &File,
+    iter: *mut bindings::iov_iter,
+    pos: &mut i64,
+    write: bool,
+) -> Result<usize> {
+    // SAFETY: All are valid, and the caller passes an iterator that is, too.
+    bytes(unsafe {
+        if write {
+            bindings::sp_file_write_direct(file.as_raw(), iter, pos)
+        } else {
+            bindings::sp_file_read_direct(file.as_raw(), iter, pos)
+        }
+    })
 }
 
 /// Pages of user space that stay where they are.
@@ -182,8 +219,8 @@ struct Pinned {
 }
 
 impl Pinned {
-    /// At most so many at once, since the page cache is locked meanwhile.
-    const PAGES: usize = 256;
+    /// At most so many at once: one more than the bytes that are transferred at once may have.
+    const PAGES: usize = HeldRange::MAX_BYTES / kernel::page::PAGE_SIZE + 1;
 
     fn transfer(&self, file: &File, pos: &mut i64, write: bool) -> Result<usize> {
         let mut segments = KVec::with_capacity(self.pages.len(), flags::GFP_KERNEL)?;
@@ -209,11 +246,11 @@ impl Pinned {
             bindings::SP_ITER_DEST
         };
         // SAFETY: The segments are within pages that are pinned, and outlive the iterator.
-        bytes(unsafe {
+        unsafe {
             let count = segments.len();
             bindings::iov_iter_bvec(&mut iter, direction, segments.as_ptr(), count, self.length);
-            bindings::sp_file_direct(file.as_raw(), &mut iter, pos, write)
-        })
+        }
+        transfer(file, &mut iter, pos, write)
     }
 
     /// Unpins them; `dirty` says that they have been written to.

@@ -9,7 +9,7 @@
 //! | an inode | the inode below, and a file to write it through | it is evicted |
 //! | an open file | the file below that was opened with it | it is closed |
 
-use super::{stale, Dentry, File, Inode, Path};
+use super::{gate::Gate, stale, Dentry, File, Inode, Path};
 use crate::bindings;
 use core::{
     ops::Deref,
@@ -197,6 +197,8 @@ pub(super) unsafe extern "C" fn revalidate(
 struct Node {
     lower: *mut bindings::inode,
     writer: AtomicPtr<bindings::file>,
+    stores: Gate,
+    writeback: Gate,
 }
 
 /// What finds or makes an inode.
@@ -268,6 +270,8 @@ impl Upper<Inode> {
         let node = Node {
             lower: ptr::null_mut(),
             writer: AtomicPtr::new(ptr::null_mut()),
+            stores: Gate::new(),
+            writeback: Gate::new(),
         };
         let mut wanted = Wanted {
             lower: lower.as_raw(),
@@ -310,6 +314,16 @@ impl Upper<Inode> {
     pub fn layer(&self) -> &Layer {
         // SAFETY: By type invariant; an inode keeps its superblock.
         unsafe { layer(self.raw_super()) }
+    }
+
+    /// Inside are those who make a page writable in a mapping.
+    pub(super) fn stores(&self) -> &Gate {
+        &self.node().stores
+    }
+
+    /// Inside are those who write pages back.
+    pub(super) fn writeback(&self) -> &Gate {
+        &self.node().writeback
     }
 
     /// The inode below.

@@ -187,6 +187,12 @@ impl<R: Deref<Target = Folio>> Locked<R> {
         }
     }
 
+    /// The same folio, locked by this.
+    pub(crate) fn by_ref(&self) -> ManuallyDrop<Locked<&Folio>> {
+        // INVARIANT: It is locked for as long as this is borrowed, and is not unlocked.
+        ManuallyDrop::new(Locked(&**self))
+    }
+
     /// Makes sure that nobody changes the data until the lock is dropped, but who has pinned it.
     /// Sleeps, until writeback has ended; no later folio of the mapping may be locked.
     ///

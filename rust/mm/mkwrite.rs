@@ -50,19 +50,20 @@ pub fn page_mkwrite(
     wait: Wait,
     prepare: impl FnOnce(&Locked<&Folio>, usize) -> Result,
 ) -> VmFault {
-    page_mkwrite_guarded(fault, wait, || (), prepare)
+    page_mkwrite_guarded(fault, wait, || Ok(()), prepare)
 }
 
 /// [`page_mkwrite`] with what `guard` returns held from before the folio is locked until all is
-/// done: `invalidate_lock`, for a filesystem that takes it so. Sleeps.
+/// done: `invalidate_lock`, or whatever keeps stores away while a filesystem works on the file.
+/// Sleeps.
 ///
 /// # Errors
 ///
-/// As [`page_mkwrite`].
+/// As [`page_mkwrite`], and what [`VmFault::from_error`] makes of the error of `guard`.
 pub fn page_mkwrite_guarded<G>(
     fault: &Fault,
     wait: Wait,
-    guard: impl FnOnce() -> G,
+    guard: impl FnOnce() -> Result<G>,
     prepare: impl FnOnce(&Locked<&Folio>, usize) -> Result,
 ) -> VmFault {
     let Some(folio) = fault.folio() else {
@@ -72,7 +73,7 @@ pub fn page_mkwrite_guarded<G>(
     let _protection = Pagefault::start(mapping);
     let locked = || {
         update_time(fault.file())?;
-        let _guard = guard();
+        let _guard = guard()?;
         let folio = folio.lock(Sleep::Killable)?;
         let len = bytes_within(&folio, mapping).ok_or(EFAULT)?;
         wait_writeback(&folio, mapping, wait)?;

@@ -40,9 +40,7 @@ impl FileSystem for StackFs {
         if !request.is_direct() {
             return request.read_cached(buffer);
         }
-        // All of it, since the file below is as long as this one only then.
-        request.file().inode().write_and_wait()?;
-        request.transfer_direct(buffer, false, |_, transfer| transfer())
+        request.read_direct(buffer)
     }
 
     fn write(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize> {
@@ -101,23 +99,8 @@ fn write_locked(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<us
     file.remove_privileges()?;
     file.touch()?;
     if request.is_direct() {
-        return write_direct(request, buffer);
+        return request.write_direct::<StackFs>(buffer);
     }
     inode.zero_behind_end(request.position());
     request.write_cached(buffer)
-}
-
-/// What is cached of the range is written back and dropped, and nothing gets in again until the
-/// write has ended: whoever reads afterwards reads what was written.
-fn write_direct(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize> {
-    let inode = request.file().inode();
-    // The file below is to be as long as this one.
-    inode.write_and_wait()?;
-    request.transfer_direct(buffer, true, |range, transfer| {
-        let cache = inode.exclude();
-        cache.invalidate(range.start, range.end - 1)?;
-        let written = transfer()?;
-        cache.extend(range.start + written as i64);
-        Ok(written)
-    })
 }
