@@ -15,6 +15,7 @@
 # shellcheck disable=SC2317,SC2154
 
 . "$(dirname "$0")/lib.sh"
+. selftests/watch.sh
 
 seed=${FUZZ_SEED:-1}
 lines=${FUZZ_LINES:-$(scaled 10000)}
@@ -37,26 +38,21 @@ answered() {
 	return "$rc"
 }
 
-# objects: in use, in the caches that kmalloc() takes from, when the kernel has
-# freed what it is going to.
-objects() {
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
+# small_objects: in use, in the caches that kmalloc() takes from, when the kernel
+# has freed what it is going to.
+small_objects() {
 	sleep 1
-	awk '$1 ~ /^kmalloc-/ { sum += $2 } END { print sum }' /proc/slabinfo
+	drain
+	objects | awk '/^kmalloc-/ { sum += $2 } END { print sum }'
 }
 
 kb() {
 	sed -nE "s/^$1: *([0-9]+) kB/\1/p" /proc/meminfo
 }
 
-threads() {
-	find /proc -maxdepth 1 -name '[0-9]*' -exec cat {}/comm \; 2>/dev/null | grep -c stable-pi
-}
-
 # measure NAME: sets the variables NAME_objects, NAME_percpu, NAME_available.
 measure() {
-	printf -v "$1_objects" %d "$(objects)"
+	printf -v "$1_objects" %d "$(small_objects)"
 	printf -v "$1_percpu" %d "$(kb Percpu)"
 	printf -v "$1_available" %d "$(kb MemAvailable)"
 }
@@ -93,7 +89,7 @@ echo "$ignore" >/sys/module/printk/parameters/ignore_loglevel
 ok "no device is left" is "$(dmsetup info -c --noheadings -o name)" "No devices found"
 ok "no target holds the module" is "$(users stable_pages)" 0
 ok "nobody holds the disk" is "$(users scsi_debug) $(find "/sys/block/${disk##*/}/holders/" -mindepth 1)" "0 "
-ok "no thread is left" is "$(threads)" 0
+ok "no thread is left" is "$(threads)" ""
 grown_objects=$((after_objects - before_objects))
 grown_percpu=$((after_percpu - before_percpu))
 taken=$((before_available - after_available))
