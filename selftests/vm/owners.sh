@@ -129,7 +129,10 @@ must map t "0 32768 stable-pi /dev/mapper/below 0 1 policy:optimistic"
 must map leg "0 32768 stable-pi $disk 32768"
 top=$(tr : , <"$(sysfs_of t)/dev") below=$(tr : , <"$(sysfs_of below)/dev")
 
+# The thread of the array clears bits when it wakes up, and may sleep on while nobody
+# writes.
 no_bit_is_set() {
+	echo idle >/sys/block/md0/md/sync_action
 	mdadm -X /dev/mapper/t | grep -q ', 0 dirty'
 }
 is_writing() {
