@@ -23,6 +23,7 @@
 #include <linux/writeback.h>
 
 #include "fs.h"
+#include "mm.h"
 
 /* With a reference. */
 const struct cred *sp_current_cred(void)
@@ -444,6 +445,34 @@ void sp_file_set_can_direct(struct file *file)
 void sp_file_accessed(struct file *file)
 {
 	file_accessed(file);
+}
+
+/*
+ * As vfs_iter_read(), with no more locks than a page fault takes there: this may be
+ * one here, and xfs would read with i_rwsem held, as somebody may hold it there who
+ * wants to copy to or from this page.
+ */
+ssize_t sp_file_read(struct file *file, struct iov_iter *iter, loff_t *pos)
+{
+	struct address_space *mapping = file->f_mapping;
+	struct kiocb kiocb;
+	ssize_t done;
+
+	/* Elsewhere a read may have to ask somebody whether what is cached is right. */
+	if (!mapping->host->i_sb->s_bdev || sp_mapping_kind(mapping) != SP_MAPPING_CACHE)
+		return vfs_iter_read(file, iter, pos, 0);
+	if (!(file->f_mode & FMODE_READ))
+		return -EBADF;
+	done = rw_verify_area(READ, file, pos, iov_iter_count(iter));
+	if (done < 0)
+		return done;
+	init_sync_kiocb(&kiocb, file);
+	kiocb.ki_pos = *pos;
+	done = filemap_read(&kiocb, iter, 0);
+	if (done > 0)
+		fsnotify_access(file);
+	*pos = kiocb.ki_pos;
+	return done;
 }
 
 ssize_t sp_file_read_direct(struct file *file, struct iov_iter *iter, loff_t *pos)

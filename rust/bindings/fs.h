@@ -103,6 +103,7 @@ void sp_file_no_times(struct file *file);
 bool sp_file_can_direct(struct file *file);
 void sp_file_set_can_direct(struct file *file);
 void sp_file_accessed(struct file *file);
+ssize_t sp_file_read(struct file *file, struct iov_iter *iter, loff_t *pos);
 ssize_t sp_file_read_direct(struct file *file, struct iov_iter *iter, loff_t *pos);
 ssize_t sp_file_write_direct(struct file *file, struct iov_iter *iter, loff_t *pos);
 void sp_file_start_write(struct file *file);

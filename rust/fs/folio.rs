@@ -14,7 +14,7 @@ pub fn within(folio: &Folio, size: i64) -> usize {
     (size - folio.pos() as i64).clamp(0, folio.size() as i64) as usize
 }
 
-/// A part of a folio, for vfs_iter_read() and vfs_iter_write().
+/// A part of a folio, for reading and writing.
 struct Part {
     vec: bindings::bio_vec,
     iter: bindings::iov_iter,
@@ -44,7 +44,8 @@ impl Part {
 
 impl File {
     /// Reads `len` bytes of the folio from where it is in the file; what the file does not have is
-    /// zero, and so is the rest of the folio. Sleeps.
+    /// zero, and so is the rest of the folio. Sleeps; of the filesystem below only locks that a page
+    /// fault takes there, where that is on a device.
     pub fn fill(&self, folio: &Locked<&Folio>, len: usize) -> Result {
         let mut pos = folio.pos() as i64;
         let mut done = 0;
@@ -54,7 +55,7 @@ impl File {
             let iter = part.iter(bindings::SP_ITER_DEST);
             // SAFETY: The file is valid, and the folio locked: nobody maps it before it is up to
             // date.
-            let read = unsafe { bindings::vfs_iter_read(self.as_raw(), iter, &mut pos, 0) };
+            let read = unsafe { bindings::sp_file_read(self.as_raw(), iter, &mut pos) };
             if read == 0 {
                 break;
             }
