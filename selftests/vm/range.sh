@@ -14,7 +14,8 @@
 
 . "$(dirname "$0")/lib.sh"
 
-takes=$(scaled 40)
+# Each waits for its turn among 64 threads, which are as much slower.
+takes=$(scaled "$(scaled 40)")
 soak=(${SELFTEST_SOAK:+--seconds "$SELFTEST_SOAK"})
 
 plan $((1 + 4 * 3 + 2 + 1 + 2))
