@@ -6,7 +6,7 @@
 # mounts over one folder.
 #
 # timeout: 300
-# mem: 512M
+# mem: 768M
 # allow: Buffer I/O error on dev
 # allow: EXT4-fs (error|warning)
 #
