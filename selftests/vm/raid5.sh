@@ -1,20 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# raid5.sh: md RAID5 reads the data of a write twice: for the parity, and when it
-# writes it. A buffer that changes between the two leaves a stripe whose parity does
+# raid5.sh: md RAID5 and RAID6 read the data of a write twice: for the parity, and when
+# it is written. A buffer that changes between the two leaves a stripe whose parity does
 # not match, and whose data is lost when a disk is. With stable-pi on top of the
 # array, without a profile, none is left.
 #
-# timeout: 180
+# timeout: 240
 #
 # shellcheck disable=SC2317,SC2154,SC2034
 
 . "$(dirname "$0")/lib.sh"
 
-plan $((2 + 3 + 3 * 3 + 1))
+plan $((1 + 2 * (1 + 3 + 1) + (3 + 1) * 3))
 
-disks=3
 md=/sys/block/md0/md
 
 # array: of three plain disks that are all zeroes. It takes pages of writes as they
@@ -28,7 +27,7 @@ array() {
 	done
 	wipe
 	must mdadm --create /dev/md0 --run --metadata=1.0 --bitmap=none --assume-clean \
-		--consistency-policy=resync --level=5 --chunk=64 --raid-devices=$disks "${legs[@]}"
+		--consistency-policy=resync --level="$level" --chunk=64 --raid-devices="$disks" "${legs[@]}"
 	must wait_for 10 test -b /dev/md0
 	echo 1 >"$md/skip_copy"
 	echo 0 >"$md/rmw_level"
@@ -84,45 +83,59 @@ fi
 must modprobe sd_mod
 must modprobe scsi_debug dev_size_mb=16 "${window[@]}"
 wait_for 10 find_disk || bail "scsi_debug made no disk"
-leg_sectors=$((sectors / disks / 2048 * 2048))
 ok "the module loads" load_module
 
-# The hazard -----------------------------------------------------------------
-
-array
-must mismatches
-ok "the parity of a new array matches" is "$mismatched_sectors" 0
-for i in 1 2 3 4 5; do
-	mutate /dev/md0 $i
+# The hazard, on an array of that level.
+without_the_filter() {
+	local i before
+	array
 	must mismatches
-	((mismatched_sectors == 0)) || break
-done
-ok "without the filter no write fails" holds 'done_writes > 0 && failed == 0 && mutations > 0'
-ok "but there is parity that does not match" holds 'mismatched_sectors > 0'
-before=$(content)
-lose_a_disk
-ok "and when a disk is lost, so is data" fails is "$(content)" "$before"
-drop_array
+	ok "RAID$level: the parity of a new array matches" is "$mismatched_sectors" 0
+	for i in 1 2 3 4 5; do
+		mutate /dev/md0 $i
+		must mismatches
+		((mismatched_sectors == 0)) || break
+	done
+	ok "RAID$level: without the filter no write fails" holds 'done_writes > 0 && failed == 0 && mutations > 0'
+	ok "RAID$level: but there is parity that does not match" holds 'mismatched_sectors > 0'
+	before=$(content)
+	lose_a_disk
+	ok "RAID$level: and when a disk is lost, so is data" fails is "$(content)" "$before"
+	drop_array
+}
 
-# The filter -----------------------------------------------------------------
+# with_the_filter POLICY...
+with_the_filter() {
+	local policy before
+	array
+	for policy; do
+		must map t "0 $(blockdev --getsz /dev/md0) stable-pi /dev/md0 0 1 policy:$policy"
+		mutate /dev/mapper/t 6
+		counters t
+		ok "RAID$level, $policy: no write fails" holds 'done_writes > 0 && failed == 0 && mutations > 0'
+		if [ "$policy" = optimistic ]; then
+			ok "RAID$level, $policy: what changed is repaired" holds 'repaired > 0 && unrepaired == 0 && copied == 0'
+		else
+			ok "RAID$level, $policy: all is copied" holds 'copied == writes && repaired == 0'
+		fi
+		must unmap t
+		must mismatches
+		ok "RAID$level, $policy: all parity matches" is "$mismatched_sectors" 0
+	done
+	before=$(content)
+	lose_a_disk
+	ok "RAID$level: when a disk is lost, no data is" is "$(content)" "$before"
+	drop_array
+}
 
-array
-for policy in auto copy optimistic; do
-	must map t "0 $(blockdev --getsz /dev/md0) stable-pi /dev/md0 0 1 policy:$policy"
-	mutate /dev/mapper/t "$i"
-	counters t
-	ok "$policy: no write fails" holds 'done_writes > 0 && failed == 0 && mutations > 0'
-	if [ $policy = optimistic ]; then
-		ok "$policy: what changed is repaired" holds 'repaired > 0 && unrepaired == 0 && copied == 0'
-	else
-		ok "$policy: all is copied" holds 'copied == writes && repaired == 0'
-	fi
-	must unmap t
-	must mismatches
-	ok "$policy: all parity matches" is "$mismatched_sectors" 0
-done
-before=$(content)
-lose_a_disk
-ok "when a disk is lost, no data is" is "$(content)" "$before"
-drop_array
+# raid LEVEL DISKS POLICY...
+raid() {
+	level=$1 disks=$2
+	leg_sectors=$((sectors / disks / 2048 * 2048))
+	without_the_filter
+	with_the_filter "${@:3}"
+}
+
+raid 5 3 auto copy optimistic
+raid 6 4 auto
 finish
