@@ -191,6 +191,12 @@ def data():
     os.close(fd)
     os.close(os.open(path, os.O_WRONLY | os.O_TRUNC))
     check(os.stat(below("file")).st_size == 0, "O_TRUNC")
+    for flag in os.O_DSYNC, os.O_SYNC, os.O_SYNC | os.O_DIRECT:
+        fd = os.open(path, os.O_WRONLY | flag)
+        piece = random.randbytes(2 * PAGE)
+        check(os.pwrite(fd, buffer(2 * PAGE, piece), 0) == 2 * PAGE, "a short write")
+        check(content(below("file")) == piece, f"flag {flag:o}")
+        os.close(fd)
     fails(errno.EEXIST, os.open, path, os.O_CREAT | os.O_EXCL)
     os.unlink(path)
 
@@ -329,6 +335,41 @@ def limits():
         check(content(below("file")) == piece, "who was killed in fsync has lost something")
     os.close(fd)
     os.unlink(path)
+
+
+def system_call(number, *arguments):
+    words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    result = libc.syscall(ctypes.c_long(number), *words)
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+def mounts():
+    """By the calls for a new mount, and by mount(2)."""
+    fsopen, fsconfig, fsmount, move_mount, set_string, create = 430, 431, 432, 429, 1, 6
+    folder, target = lower.encode(), upper.encode()
+    write(below("file"), b"below")
+
+    context = system_call(fsopen, b"stackfs", 0)
+    fails(errno.EINVAL, system_call, fsconfig, context, set_string, b"upperdir", folder, 0)
+    check(b"upperdir" in os.read(context, 200), "nobody says what is wrong")
+    system_call(fsconfig, context, set_string, b"lowerdir", folder, 0)
+    system_call(fsconfig, context, create, None, None, 0)
+    mount = system_call(fsmount, context, 0, 0)
+    with open(os.open("file", os.O_RDONLY, dir_fd=mount), "rb") as file:
+        check(file.read() == b"below", "the content before it has a place")
+    system_call(move_mount, mount, b"", -100, target, 4)
+    check(content(above("file")) == b"below", "the content")
+    os.close(mount)
+    os.close(context)
+    check(libc.umount(target) == 0, "umount")
+
+    fails(errno.EINVAL, system_call, 165, b"none", target, b"stackfs", 0, b"upperdir=" + folder)
+    system_call(165, b"none", target, b"stackfs", 0, b"lowerdir=" + folder)
+    check(content(above("file")) == b"below", "the content after mount(2)")
+    check(libc.umount(target) == 0, "umount")
+    os.unlink(below("file"))
 
 
 def two():

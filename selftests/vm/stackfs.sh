@@ -17,7 +17,7 @@
 . "$vm/lib/filesystem.sh"
 
 cases=(names attributes data holes mapped direct limits)
-plan $((4 + 3 * (${#cases[@]} + 5) + 6))
+plan $((5 + 3 * (${#cases[@]} + 5) + 6))
 
 below=$work/below above=$work/above other=$work/other
 mkdir -p "$below" "$above" "$other"
@@ -145,6 +145,7 @@ on_itself() {
 	refused 'stacked' -o "lowerdir=$above" && unstack
 }
 ok "a stackfs on a stackfs is refused" on_itself
+ok "the calls for a new mount make one, and so does mount(2)" py mounts "$above" "$below"
 
 # What a user does --------------------------------------------------------------
 
