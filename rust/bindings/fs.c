@@ -353,14 +353,6 @@ void sp_mapping_set_error(struct inode *inode, int error)
 	mapping_set_error(inode->i_mapping, error);
 }
 
-/* Locked, not under writeback, as large as the write; or an ERR_PTR(). */
-struct folio *sp_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len)
-{
-	return __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
-				   FGP_WRITEBEGIN | fgf_set_order(len),
-				   mapping_gfp_mask(mapping));
-}
-
 struct folio *sp_readahead_folio(struct readahead_control *ractl)
 {
 	return readahead_folio(ractl);

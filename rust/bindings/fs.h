@@ -89,7 +89,6 @@ void sp_gate_open(struct sp_gate *gate);
 void sp_forget_behind(struct inode *inode, loff_t from, loff_t size);
 void sp_mapping_set_error(struct inode *inode, int error);
 
-struct folio *sp_write_begin_folio(struct address_space *mapping, loff_t pos, size_t len);
 struct folio *sp_readahead_folio(struct readahead_control *ractl);
 
 unsigned int sp_nofs_save(void);

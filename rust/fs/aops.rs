@@ -15,13 +15,18 @@ use super::{
 };
 use crate::{
     bindings,
-    mm::{Folio, Locked, Sleep}, //
+    mm::{Folio, Locked, Mapping, Sleep}, //
 };
-use core::{marker::PhantomData, mem::MaybeUninit, ptr};
+use core::{
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ptr::{self, NonNull}, //
+};
 use kernel::{
-    error::from_err_ptr,
+    error::from_result,
     ffi::{c_int, c_uint, c_void},
-    prelude::*, //
+    prelude::*,
+    sync::aref::ARef, //
 };
 
 pub(super) struct Operations<T>(PhantomData<T>);
@@ -115,24 +120,15 @@ impl<T: FileSystem> Operations<T> {
         _: *mut *mut c_void,
     ) -> c_int {
         // SAFETY: The caller passes all of them.
-        let found = unsafe { bindings::sp_write_begin_folio(mapping, pos, len as usize) };
-        let raw = match from_err_ptr(found) {
-            Ok(raw) => raw,
-            Err(error) => return error.to_errno(),
-        };
-        // SAFETY: The folio is locked, referenced, and not under writeback.
-        unsafe {
-            let folio = Locked::from_locked(Folio::from_raw(raw));
-            let prepared = Self::prepare(Self::inode(mapping), (*kiocb).ki_filp, &folio, pos, len);
-            if let Err(error) = prepared {
-                drop(folio);
-                bindings::sp_folio_put(raw);
-                return error.to_errno();
-            }
-            // It stays locked, until write_end().
-            *out = folio.into_locked().as_raw();
-        }
-        0
+        from_result(|| unsafe {
+            let index = Mapping::index_of(pos as u64);
+            let folio = Mapping::from_raw(mapping).grab(index, len as usize)?;
+            let file = (*kiocb).ki_filp;
+            Self::prepare(Self::inode(mapping), file, &folio.by_ref(), pos, len)?;
+            // It stays locked and referenced, until write_end().
+            *out = ARef::into_raw(folio.into_locked()).cast().as_ptr();
+            Ok(0)
+        })
     }
 
     /// Whatever of the folio is not written to has to be right.
@@ -167,11 +163,14 @@ impl<T: FileSystem> Operations<T> {
         raw: *mut bindings::folio,
         _: *mut c_void,
     ) -> c_int {
-        // SAFETY: The caller passes the locked folio that write_begin() has found.
+        let Some(raw) = NonNull::new(raw) else {
+            return EINVAL.to_errno();
+        };
+        // SAFETY: The caller passes the folio of write_begin(), with its lock and its reference.
         let (inode, folio) = unsafe {
             (
                 Self::inode(mapping),
-                Locked::from_locked(Folio::from_raw(raw)),
+                Locked::from_locked(Folio::from_owned(raw)),
             )
         };
         let mut done = copied;
@@ -191,9 +190,6 @@ impl<T: FileSystem> Operations<T> {
             }
             folio.mark_dirty();
         }
-        drop(folio);
-        // SAFETY: The reference is that of write_begin().
-        unsafe { bindings::sp_folio_put(raw) };
         done as c_int
     }
 
