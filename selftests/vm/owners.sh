@@ -123,11 +123,17 @@ must unmap below
 
 # Memory that the kernel has for itself: the bitmap of an array is one page, in
 # which a bit is set for each region that is to be written, also while the page is
-# on its way to the disk for the bit of another. It takes a while here.
+# on its way to the disk for the bit of another. A delay below makes that take long.
 must map below "0 $sectors delay $disk 0 0 $disk 0 $((1000 * SELFTEST_SCALE)) $disk 0 0"
 must map t "0 32768 stable-pi /dev/mapper/below 0 1 policy:optimistic"
 must map leg "0 32768 stable-pi $disk 32768"
 top=$(tr : , <"$(sysfs_of t)/dev") below=$(tr : , <"$(sysfs_of below)/dev")
+
+# below_is TARGET...: another target below, when what is in flight has ended.
+below_is() {
+	dmsetup load below --table "0 $sectors $*" && dmsetup suspend --nolockfs below &&
+		dmsetup resume below
+}
 
 # The thread of the array clears bits when it wakes up, and may sleep on while nobody
 # writes.
@@ -135,9 +141,9 @@ no_bit_is_set() {
 	echo idle >/sys/block/md0/md/sync_action
 	mdadm -X /dev/mapper/t | grep -q ', 0 dirty'
 }
+# The flush before it takes a while as well, and no tuples exist until it has ended.
 is_writing() {
-	local reads writes
-	read -r reads writes <"$(sysfs_of t)/inflight" && ((writes > 0))
+	grep -qE "block_bio_queue: $below W[A-Z]* [0-9]+ \+ [1-9]" "$tracing/trace"
 }
 write_region() {
 	dd if=/dev/zero of=/dev/md0 bs=64k count=1 "seek=$1" oflag=direct status=none
@@ -145,7 +151,7 @@ write_region() {
 change_bitmap() {
 	local i
 	for i in 1 2 3 4 5; do
-		must trace_on stable_pi:unstable_write
+		must trace_on stable_pi:unstable_write block:block_bio_queue
 		write_region $((2 * i)) &
 		wait_for 60 is_writing
 		write_region $((2 * i + 1))
@@ -163,11 +169,13 @@ change_an_array() {
 	echo 0 >/sys/block/md0/md/safe_mode_delay
 	must write_region 0
 	must wait_for 60 no_bit_is_set
+	must below_is delay "$disk" 0 0 "$disk" 0 $((2000 * SELFTEST_SCALE)) "$disk" 0 0
 	ok "memory of the kernel: a bit is set in flight" change_bitmap
-	note "$(<"$work/trace")"
+	note "$(grep ' unstable_write: ' "$work/trace")"
 	ok "memory of the kernel: the event" is \
 		"$(traced " unstable_write: $top sector [0-9]+ \+ [0-9]+ lower $below .* intervals 0-0 changed 1 class kernel inode 0,0:0 index 0 by ")" \
 		"$(traced ' unstable_write: ')"
+	must below_is linear "$disk" 0
 	must mdadm --stop /dev/md0
 }
 must modprobe raid1
