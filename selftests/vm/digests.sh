@@ -86,7 +86,6 @@ if ! mountpoint -q /sys/kernel/config; then
 	must mount -t configfs configfs /sys/kernel/config
 	mounts+=(/sys/kernel/config)
 fi
-must ip link set lo up
 make_disk dev_size_mb=16
 must serve "$disk"
 

@@ -13,7 +13,11 @@
 # shellcheck source=lib/formats.sh
 . "$vm/lib/formats.sh"
 
-plan $((11 * 10))
+# Type, guard and interval. Type 0 is DIX alone: only the way to the disk is
+# protected, though scsi_debug stores the tuples.
+formats=({1,3}-{0,1}-{512,4096} 2-0-512 0-0-512 0-1-4096)
+((SELFTEST_SCALE == 1)) || formats=(1-0-512 3-1-4096 2-0-512 0-1-4096)
+plan $((${#formats[@]} * 10))
 
 # behind BLOCK: other data, behind the back of its tuple: scsi_debug does not
 # insert tuples where it gets none, as a disk would.
@@ -73,10 +77,8 @@ lost() {
 
 load_module
 serve_tuples
-# Type, guard and interval. Type 0 is DIX alone: only the way to the disk is
-# protected, though scsi_debug stores the tuples.
-for format in {1,3}\ {0,1}\ {512,4096} "2 0 512" "0 0 512" "0 1 4096"; do
-	read -r type guard interval <<<"$format"
+for format in "${formats[@]}"; do
+	IFS=- read -r type guard interval <<<"$format"
 	make_disk dev_size_mb=4 virtual_gb=1 dif="$type" dix=1 guard="$guard" sector_size="$interval" lbpu=1 lbpws=1
 	profile=$(integrity format)
 	part=${disk}1

@@ -19,7 +19,8 @@ plan() {
 	printf 'KTAP version 1\n1..%d\n' $(($1 + 1))
 }
 
-# How many times slower than on the stock kernel everything is; selftests/run says.
+# How many times slower than on the stock kernel everything is; selftests/run says. Where
+# it is more than 1, a test that goes through many alike goes through few.
 SELFTEST_SCALE=${SELFTEST_SCALE:-1}
 
 # scaled NUMBER: of repetitions, so that they take about as long as they do on the

@@ -124,7 +124,7 @@ must unmap below
 # Memory that the kernel has for itself: the bitmap of an array is one page, in
 # which a bit is set for each region that is to be written, also while the page is
 # on its way to the disk for the bit of another. A delay below makes that take long.
-must map below "0 $sectors delay $disk 0 0 $disk 0 $((1000 * SELFTEST_SCALE)) $disk 0 0"
+must map below "0 $sectors linear $disk 0"
 must map t "0 32768 stable-pi /dev/mapper/below 0 1 policy:optimistic"
 must map leg "0 32768 stable-pi $disk 32768"
 top=$(tr : , <"$(sysfs_of t)/dev") below=$(tr : , <"$(sysfs_of below)/dev")

@@ -12,7 +12,12 @@
 
 . "$(dirname "$0")/lib.sh"
 
-plan $((1 + 2 * (1 + 3 + 1) + (3 + 1) * 3))
+# Level, disks and policies.
+arrays=("5 3 auto copy optimistic" "6 4 auto")
+((SELFTEST_SCALE == 1)) || arrays=("6 4 auto optimistic")
+policies=$(wc -w <<<"${arrays[*]}")
+policies=$((policies - 2 * ${#arrays[@]}))
+plan $((1 + 5 * ${#arrays[@]} + 3 * policies))
 
 md=/sys/block/md0/md
 
@@ -136,6 +141,8 @@ raid() {
 	with_the_filter "${@:3}"
 }
 
-raid 5 3 auto copy optimistic
-raid 6 4 auto
+for array in "${arrays[@]}"; do
+	# shellcheck disable=SC2086
+	raid $array
+done
 finish
