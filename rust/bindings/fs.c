@@ -142,6 +142,14 @@ bool sp_d_is_linked(struct dentry *dentry)
 	return d_really_is_positive(dentry) && !d_unhashed(dentry);
 }
 
+/* Takes a reference to @inode, and opens the file. */
+int sp_tmpfile_finish(struct file *file, struct inode *inode)
+{
+	d_mark_tmpfile(file, inode);
+	d_instantiate(file->f_path.dentry, inode);
+	return finish_open_simple(file, 0);
+}
+
 bool sp_inode_is_new(struct inode *inode)
 {
 	return inode_state_read_once(inode) & I_NEW;

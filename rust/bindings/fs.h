@@ -54,6 +54,7 @@ struct dentry *sp_d_parent(struct dentry *dentry);
 bool sp_d_is(struct dentry *dentry, struct dentry *dir, const struct qstr *name,
 	     struct inode *inode);
 bool sp_d_is_linked(struct dentry *dentry);
+int sp_tmpfile_finish(struct file *file, struct inode *inode);
 
 bool sp_inode_is_new(struct inode *inode);
 bool sp_inode_is_supported(struct inode *inode);

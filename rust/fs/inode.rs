@@ -10,6 +10,7 @@ use super::{
     stale,
     Attributes,
     Dentry,
+    File,
     FileSystem,
     Inode, //
 };
@@ -89,13 +90,18 @@ impl<'a> Name<'a> {
         Ok(())
     }
 
-    /// Makes the name stand for what it stands for below.
-    fn connect<T: FileSystem>(&self) -> Result {
+    /// What the name is to stand for.
+    fn found<T: FileSystem>(&self) -> Result<ARef<Upper<Inode>>> {
         let lower = self.entry.lower()?.inode().ok_or_else(stale)?;
         // SAFETY: The dentry is one of this library.
         let inode = unsafe { Upper::get(self.entry.raw_super(), &lower, prepare::<T>) }?;
         inode.copy_attributes();
-        let raw = ARef::into_raw(inode).cast().as_ptr();
+        Ok(inode)
+    }
+
+    /// Makes the name stand for what it stands for below.
+    fn connect<T: FileSystem>(&self) -> Result {
+        let raw = ARef::into_raw(self.found::<T>()?).cast().as_ptr();
         // SAFETY: The dentry has no inode yet, since its directory is locked; the reference is given
         // away.
         unsafe { bindings::d_instantiate(self.entry.as_raw(), raw) };
@@ -133,6 +139,7 @@ impl<T: FileSystem> Operations<T> {
     const DIRECTORY: bindings::inode_operations = bindings::inode_operations {
         lookup: Some(Self::lookup),
         create: Some(Self::create),
+        tmpfile: Some(Self::tmpfile),
         link: Some(Self::link),
         unlink: Some(Self::unlink),
         symlink: Some(Self::symlink),
@@ -218,6 +225,34 @@ impl<T: FileSystem> Operations<T> {
         from_result(|| {
             name.change(|write, dir, new| names::create(write, dir, new, mode))?;
             name.connect::<T>().map(|()| 0)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// To be called by the kernel, for a file that is being opened in this library.
+    unsafe extern "C" fn tmpfile(
+        _: *mut bindings::mnt_idmap,
+        _: *mut bindings::inode,
+        file: *mut bindings::file,
+        mode: bindings::umode_t,
+    ) -> c_int {
+        // SAFETY: The caller passes a file with a dentry that nobody else uses yet.
+        let (opened, name) = unsafe {
+            let opened = File::from_raw(file);
+            (opened, Name::from_raw(opened.dentry().as_raw()))
+        };
+        from_result(|| {
+            let layer = name.entry.layer();
+            let write = layer.lower().want_write()?;
+            let exclusive = opened.flags() & bindings::SP_O_EXCL != 0;
+            let dir = name.parent.path()?;
+            let lower = names::tmpfile(&write, &dir, mode, exclusive, layer.credential())?;
+            // SAFETY: As above.
+            unsafe { name.entry.set_lower(lower.dentry().into()) };
+            let inode = ARef::into_raw(name.found::<T>()?).cast().as_ptr();
+            // SAFETY: The dentry has no inode yet; the reference is given away.
+            to_result(unsafe { bindings::sp_tmpfile_finish(file, inode) }).map(|()| 0)
         })
     }
 

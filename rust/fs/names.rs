@@ -6,10 +6,11 @@
 //! that the name is still there and in it: where somebody else has been faster, they fail with
 //! EINVAL, ENOENT or EEXIST. [`WriteAccess`] is that to the mount of the directory.
 
-use super::{stale, Dentry, Inode, WriteAccess};
+use super::{stale, Dentry, File, Inode, Path, WriteAccess};
 use crate::bindings;
 use core::ptr;
 use kernel::{
+    cred::Credential,
     error::{from_err_ptr, to_result},
     prelude::*,
     sync::aref::ARef, //
@@ -82,6 +83,35 @@ pub fn create(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Res
     let at = Locked::creating(dir, new)?;
     // SAFETY: The directory is locked, and the name free.
     to_result(unsafe { bindings::vfs_create(idmap(), at.child, mode, ptr::null_mut()) })
+}
+
+/// Makes a regular file without a name in the directory at `dir`, and opens it with these
+/// credentials. Unless `exclusive` it can be given a name. EOPNOTSUPP where the filesystem has no such
+/// files.
+pub fn tmpfile(
+    _: &WriteAccess<'_>,
+    dir: &Path,
+    mode: u16,
+    exclusive: bool,
+    credential: &Credential,
+) -> Result<ARef<File>> {
+    directory(dir.dentry())?;
+    let mut flags = bindings::SP_O_RDWR | bindings::SP_O_LARGEFILE;
+    if exclusive {
+        flags |= bindings::SP_O_EXCL;
+    }
+    // SAFETY: The path is that of a directory; the function takes references of its own.
+    let file = unsafe {
+        bindings::kernel_tmpfile_open(
+            idmap(),
+            dir.as_raw(),
+            mode,
+            flags as i32,
+            credential.as_ptr(),
+        )
+    };
+    // SAFETY: It is a new reference, or an error.
+    unsafe { File::take(file) }
 }
 
 /// Makes a directory.

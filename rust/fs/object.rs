@@ -185,6 +185,12 @@ impl File {
         unsafe { Inode::from_raw((*self.as_raw()).f_inode) }
     }
 
+    /// The name that it was opened by.
+    pub fn dentry(&self) -> &Dentry {
+        // SAFETY: The field is set when the file is opened, which keeps the dentry.
+        unsafe { Dentry::from_raw((*self.as_raw()).__bindgen_anon_1.f_path.dentry) }
+    }
+
     /// The flags of open(2).
     pub fn flags(&self) -> u32 {
         // SAFETY: The file is valid; fcntl(2) may change some flags meanwhile.

@@ -38,9 +38,9 @@ serve_no_more() {
 
 # find_remote: the disk that has come. Sets remote.
 find_remote() {
-	local dir transport
+	local dir
 	for dir in /sys/block/nvme*n1; do
-		read -r transport <"$dir/device/transport" && [ "$transport" = tcp ] || continue
+		[ "$(cat "$dir/device/transport")" = tcp ] || continue
 		remote=/dev/${dir##*/}
 		test -b "$remote" && return
 	done 2>/dev/null

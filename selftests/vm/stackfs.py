@@ -109,6 +109,45 @@ def names():
     fails(errno.ENOENT, os.stat, above("renamed"))
 
 
+def link_of(fd, path):
+    """What open(2) says about O_TMPFILE; os.link() does not follow the link."""
+    at, follow = -100, 0x400
+    if libc.linkat(at, f"/proc/self/fd/{fd}".encode(), at, path.encode(), follow):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def unnamed():
+    """Files that have no name yet, and those that never will."""
+    data = bytes(range(256)) * 64
+    fd = os.open(above("."), os.O_TMPFILE | os.O_RDWR, 0o640)
+    check(os.listdir(above(".")) == [] and os.listdir(lower) == [], "it has a name")
+    check(os.fstat(fd).st_nlink == 0, "it has a link")
+    check(stat.S_IMODE(os.fstat(fd).st_mode) == 0o640, "the mode")
+    check(os.write(fd, data) == len(data), "written")
+    with mmap.mmap(fd, len(data)) as memory:
+        check(memory[:] == data, "what is mapped")
+        memory[PAGE - 1 : PAGE + 1] = b"XY"
+    data = data[: PAGE - 1] + b"XY" + data[PAGE + 1 :]
+    os.fsync(fd)
+    check(os.pread(fd, len(data), 0) == data, "what is read")
+    link_of(fd, above("named"))
+    check(os.fstat(fd).st_nlink == 1, "it has no link")
+    os.pwrite(fd, b"Z", 0)
+    os.close(fd)
+    data = b"Z" + data[1:]
+    check(content(above("named")) == data, "by its name")
+    with open(above("named"), "rb") as file:
+        os.fsync(file.fileno())
+    check(content(below("named")) == data, "below")
+    # One that may not be given a name, and whose data nobody needs.
+    fd = os.open(above("."), os.O_TMPFILE | os.O_EXCL | os.O_WRONLY, 0o600)
+    os.write(fd, data)
+    fails(errno.ENOENT, link_of, fd, above("never"))
+    os.close(fd)
+    fails(errno.ENOTDIR, os.open, above("named"), os.O_TMPFILE | os.O_RDWR)
+    check(os.listdir(lower) == ["named"], "what is left below")
+
+
 def attributes():
     path = above("file")
     write(path, b"data")

@@ -16,7 +16,7 @@
 # shellcheck source=lib/filesystem.sh
 . "$vm/lib/filesystem.sh"
 
-cases=(names attributes data holes mapped direct limits)
+cases=(names unnamed attributes data holes mapped direct limits)
 plan $((5 + 3 * (${#cases[@]} + 5) + 6))
 
 below=$work/below above=$work/above other=$work/other
