@@ -18,7 +18,7 @@
 . selftests/watch.sh
 
 seed=${FUZZ_SEED:-1}
-lines=${FUZZ_LINES:-$(scaled 10000)}
+lines=${FUZZ_LINES:-$(scaled "$(scaled 10000)")}
 tables=$((lines * 7 / 10)) messages=$((lines - lines * 7 / 10))
 
 plan 11

@@ -169,7 +169,7 @@ change_an_array() {
 	echo 0 >/sys/block/md0/md/safe_mode_delay
 	must write_region 0
 	must wait_for 60 no_bit_is_set
-	must below_is delay "$disk" 0 0 "$disk" 0 $((2000 * SELFTEST_SCALE)) "$disk" 0 0
+	must below_is delay "$disk" 0 0 "$disk" 0 $((1000 + 1000 * SELFTEST_SCALE)) "$disk" 0 0
 	ok "memory of the kernel: a bit is set in flight" change_bitmap
 	note "$(grep ' unstable_write: ' "$work/trace")"
 	ok "memory of the kernel: the event" is \

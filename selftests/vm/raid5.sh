@@ -69,11 +69,11 @@ repair() {
 
 # mutate PATH SEED: direct writes whose buffers change.
 mutate() {
-	load direct --path "$1" --size 4M --seconds 1 --seed "$2"
+	load direct --path "$1" --size 2M --seconds 1 --seed "$2"
 }
 
 content() {
-	dd if=/dev/md0 bs=1M count=4 iflag=direct status=none | sha256sum
+	dd if=/dev/md0 bs=1M count=2 iflag=direct status=none | sha256sum
 }
 
 # lose_a_disk: what it held comes from the parity from now on.
@@ -86,7 +86,7 @@ if ! modprobe -q raid456; then
 	bail "this kernel has no raid456"
 fi
 must modprobe sd_mod
-must modprobe scsi_debug dev_size_mb=16 "${window[@]}"
+must modprobe scsi_debug dev_size_mb=8 "${window[@]}"
 wait_for 10 find_disk || bail "scsi_debug made no disk"
 ok "the module loads" load_module
 

@@ -38,7 +38,7 @@ ok "the module loads" modprobe stackfs
 for type in "${types[@]}"; do
 	mount_both "$type"
 	ok "$type: direct I/O agrees with the page cache" races direct "$(scaled 40)"
-	ok "$type: no store is lost where parts are taken out and put in" races shift "$(scaled 20)"
+	ok "$type: no store is lost where parts are taken out and put in" races shift "$(scaled "$(scaled 20)")"
 	ok "$type: what is punched is not written back" races hole "$(scaled 100)"
 	umount_all
 done
