@@ -89,6 +89,19 @@ interrupt() {
 	printf '%s\n' "$rc" >"$work/$1.rc"
 }
 
+# silence NAME: stop the processor emulator before the kernel has said anything.
+silence() {
+	local mark=$1-$BASHPID pid='' rc=0
+	(
+		while [ -z "$pid" ]; do
+			pid=$(pgrep -f "^qemu-system-[^ ]* .*vmrun=.*$mark")
+		done
+		kill -STOP "$pid"
+	) &
+	"$top/qemu/run" --timeout 300 --append "$mark" -- echo up >"$work/$1.out" 2>"$work/$1.err" || rc=$?
+	printf '%s\n' "$rc" >"$work/$1.rc"
+}
+
 # refused NAME ARGUMENT...: fails before any machine starts, with one error.
 refused() {
 	local name=$1 rc=0
@@ -118,6 +131,7 @@ script_time='for n in {1..6}; do
 head -c 10485760 /dev/urandom >"$work/big"
 printf 'TAP version 14\n'
 
+silence silence &
 vm first -- uname -r
 export QUOTED="it's \"so\"" SECRET=1
 (cd selftests/host && vm words --env QUOTED -- bash -c "$script_words" - "${words[@]}" && wait)
@@ -187,6 +201,8 @@ ok "an interrupt ends the machine" status int 130
 ok "and leaves no process" no_machine int
 ok "so does a termination" status term 143
 ok "and leaves no process" no_machine term
+ok "a machine that says nothing is started once more" has silence.err 'said nothing for 60 s'
+ok "and does what it is to do" is "$(<"$work/silence.rc") $(<"$work/silence.out")" "0 up"
 ok "an unknown option" refused option qemu/run --what -- true
 ok "no command" refused command qemu/run --
 ok "a series that is not there" refused series env KERNEL=1.0 qemu/run -- true
