@@ -45,8 +45,10 @@ store_in_background() {
 	storer=$!
 }
 
+# is_waiting PID [FUNCTION]: for a folio, below that function; a process that reads its own
+# program does so, too.
 is_waiting() {
-	grep -q "^folio_" "/proc/$1/wchan"
+	grep -q "^folio_" "/proc/$1/wchan" && grep -q " ${2:-do_page_mkwrite}+" "/proc/$1/stack"
 }
 
 is_gone() {
@@ -153,7 +155,7 @@ is_truncated() {
 	must wait_for 20 is_waiting "$storer"
 	truncate -s 0 "$file" &
 	truncation=$!
-	must wait_for 20 is_waiting "$truncation"
+	must wait_for 20 is_waiting "$truncation" do_truncate
 	release
 	ok "$1: a store that came too late for truncation is SIGBUS" ends_with 135
 	wait "$first"
