@@ -48,7 +48,7 @@ store_in_background() {
 # is_waiting PID [FUNCTION]: for a folio, below that function; a process that reads its own
 # program does so, too.
 is_waiting() {
-	grep -q "^folio_" "/proc/$1/wchan" && grep -q " ${2:-do_page_mkwrite}+" "/proc/$1/stack"
+	grep -q "^folio_" "/proc/$1/wchan" && grep -q "${2:-do_page_mkwrite}.*+" "/proc/$1/stack"
 }
 
 is_gone() {
@@ -155,7 +155,7 @@ is_truncated() {
 	must wait_for 20 is_waiting "$storer"
 	truncate -s 0 "$file" &
 	truncation=$!
-	must wait_for 20 is_waiting "$truncation" do_truncate
+	must wait_for 20 is_waiting "$truncation" truncate
 	release
 	ok "$1: a store that came too late for truncation is SIGBUS" ends_with 135
 	wait "$first"
