@@ -70,7 +70,6 @@ static const u32 SP_FMODE_WRITE = (__force u32)FMODE_WRITE;
 static const u32 SP_IOCB_DIRECT = IOCB_DIRECT;
 static const u32 SP_MAY_NOT_BLOCK = MAY_NOT_BLOCK;
 static const u32 SP_O_ACCMODE = O_ACCMODE;
-static const u32 SP_O_EXCL = O_EXCL;
 static const u32 SP_O_LARGEFILE = O_LARGEFILE;
 static const u32 SP_O_RDWR = O_RDWR;
 static const u32 SP_LOOKUP_RCU = LOOKUP_RCU;

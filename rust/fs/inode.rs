@@ -175,16 +175,13 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: As for lookup().
         let name = unsafe { Name::from_raw(dentry) };
         let lower = names::lookup(name.parent.lower()?, name.entry)?;
-        let inode = lower.inode();
+        let exists = lower.inode().is_some();
         // SAFETY: As for lookup().
         unsafe { name.entry.set_lower(lower) };
-        let Some(inode) = inode else {
+        if !exists {
             return Ok(ptr::null_mut());
-        };
-        // SAFETY: The dentry is one of this library.
-        let inode = unsafe { Upper::get(name.entry.raw_super(), &inode, prepare::<T>) }?;
-        inode.copy_attributes();
-        Ok(ARef::into_raw(inode).cast().as_ptr())
+        }
+        Ok(ARef::into_raw(name.found::<T>()?).cast().as_ptr())
     }
 
     /// # Safety
@@ -238,16 +235,13 @@ impl<T: FileSystem> Operations<T> {
         mode: bindings::umode_t,
     ) -> c_int {
         // SAFETY: The caller passes a file with a dentry that nobody else uses yet.
-        let (opened, name) = unsafe {
-            let opened = File::from_raw(file);
-            (opened, Name::from_raw(opened.dentry().as_raw()))
-        };
+        let name = unsafe { Name::from_raw(File::from_raw(file).dentry().as_raw()) };
         from_result(|| {
             let layer = name.entry.layer();
             let write = layer.lower().want_write()?;
-            let exclusive = opened.flags() & bindings::SP_O_EXCL != 0;
+            // Whether it may be given a name is looked at here, before anybody asks below.
             let dir = name.parent.path()?;
-            let lower = names::tmpfile(&write, &dir, mode, exclusive, layer.credential())?;
+            let lower = names::tmpfile(&write, &dir, mode, layer.credential())?;
             // SAFETY: As above.
             unsafe { name.entry.set_lower(lower.dentry().into()) };
             let inode = ARef::into_raw(name.found::<T>()?).cast().as_ptr();

@@ -86,20 +86,15 @@ pub fn create(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Res
 }
 
 /// Makes a regular file without a name in the directory at `dir`, and opens it with these
-/// credentials. Unless `exclusive` it can be given a name. EOPNOTSUPP where the filesystem has no such
-/// files.
+/// credentials. It can be given a name. EOPNOTSUPP where the filesystem has no such files.
 pub fn tmpfile(
     _: &WriteAccess<'_>,
     dir: &Path,
     mode: u16,
-    exclusive: bool,
     credential: &Credential,
 ) -> Result<ARef<File>> {
     directory(dir.dentry())?;
-    let mut flags = bindings::SP_O_RDWR | bindings::SP_O_LARGEFILE;
-    if exclusive {
-        flags |= bindings::SP_O_EXCL;
-    }
+    let flags = bindings::SP_O_RDWR | bindings::SP_O_LARGEFILE;
     // SAFETY: The path is that of a directory; the function takes references of its own.
     let file = unsafe {
         bindings::kernel_tmpfile_open(
