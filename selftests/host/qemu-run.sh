@@ -91,13 +91,11 @@ interrupt() {
 
 # silence NAME: stop the processor emulator before the kernel has said anything.
 silence() {
-	local mark=$1-$BASHPID pid='' rc=0
-	(
-		while [ -z "$pid" ]; do
-			pid=$(pgrep -f "^qemu-system-[^ ]* .*vmrun=.*$mark")
-		done
-		kill -STOP "$pid"
-	) &
+	local mark=$1-$BASHPID rc=0 i
+	for ((i = 0; i < 1000; i++)); do
+		! pkill -STOP -f "^qemu-system-[^ ]* .*vmrun=.*$mark" || break
+		sleep 0.05
+	done &
 	"$top/qemu/run" --timeout 300 --append "$mark" -- echo up >"$work/$1.out" 2>"$work/$1.err" || rc=$?
 	printf '%s\n' "$rc" >"$work/$1.rc"
 }

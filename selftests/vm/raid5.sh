@@ -63,10 +63,6 @@ set_delay() {
 	{ echo "$1" >/sys/bus/pseudo/drivers/scsi_debug/ndelay; } 2>/dev/null
 }
 
-repair() {
-	echo repair >"$md/sync_action" && wait_for 60 idle
-}
-
 # mutate PATH SEED: direct writes whose buffers change.
 mutate() {
 	load direct --path "$1" --size 2M --seconds 1 --seed "$2"

@@ -20,6 +20,7 @@ from expect import check, fails  # noqa: E402
 
 libc = ctypes.CDLL(None, use_errno=True)
 PAGE = mmap.PAGESIZE
+AT_FDCWD = -100
 NOREPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 upper, lower = sys.argv[2:4]
 
@@ -42,15 +43,19 @@ def write(path, data):
         file.write(data)
 
 
-def rename2(old, new, flags):
-    at = -100
-    if libc.renameat2(at, old.encode(), at, new.encode(), flags):
+def said(result):
+    """What a function of the C library has returned, if that is no error."""
+    if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+def rename2(old, new, flags):
+    said(libc.renameat2(AT_FDCWD, old.encode(), AT_FDCWD, new.encode(), flags))
 
 
 def fallocate(fd, mode, offset, length):
-    if libc.fallocate(fd, mode, ctypes.c_long(offset), ctypes.c_long(length)):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    said(libc.fallocate(fd, mode, ctypes.c_long(offset), ctypes.c_long(length)))
 
 
 def buffer(length, data=b""):
@@ -111,9 +116,8 @@ def names():
 
 def link_of(fd, path):
     """What open(2) says about O_TMPFILE; os.link() does not follow the link."""
-    at, follow = -100, 0x400
-    if libc.linkat(at, f"/proc/self/fd/{fd}".encode(), at, path.encode(), follow):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    follow = 0x400
+    said(libc.linkat(AT_FDCWD, f"/proc/self/fd/{fd}".encode(), AT_FDCWD, path.encode(), follow))
 
 
 def unnamed():
@@ -378,10 +382,7 @@ def limits():
 
 def system_call(number, *arguments):
     words = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    result = libc.syscall(ctypes.c_long(number), *words)
-    if result < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return result
+    return said(libc.syscall(ctypes.c_long(number), *words))
 
 
 def mounts():
@@ -398,7 +399,7 @@ def mounts():
     mount = system_call(fsmount, context, 0, 0)
     with open(os.open("file", os.O_RDONLY, dir_fd=mount), "rb") as file:
         check(file.read() == b"below", "the content before it has a place")
-    system_call(move_mount, mount, b"", -100, target, 4)
+    system_call(move_mount, mount, b"", AT_FDCWD, target, 4)
     check(content(above("file")) == b"below", "the content")
     os.close(mount)
     os.close(context)
