@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# digests.sh: the data digest of NVMe/TCP. It is computed when a page has been given to
+# the socket, which sends what the page holds later. A buffer that changes between
+# the two is a digest error at the other end, which drops the connection; with
+# stable-pi on top, by default, there is none.
+#
+# timeout: 240
+#
+# shellcheck disable=SC2317,SC2154,SC2034
+
+. "$(dirname "$0")/lib.sh"
+
+plan 10
+
+nvmet=/sys/kernel/config/nvmet
+name=stable-pages
+remote=''
+
+# serve DEVICE: as a namespace behind a port on this machine.
+serve() {
+	mkdir "$nvmet/subsystems/$name" "$nvmet/subsystems/$name/namespaces/1" "$nvmet/ports/1" &&
+		echo 1 >"$nvmet/subsystems/$name/attr_allow_any_host" &&
+		echo "$1" >"$nvmet/subsystems/$name/namespaces/1/device_path" &&
+		echo 1 >"$nvmet/subsystems/$name/namespaces/1/enable" &&
+		echo ipv4 >"$nvmet/ports/1/addr_adrfam" &&
+		echo tcp >"$nvmet/ports/1/addr_trtype" &&
+		echo 127.0.0.1 >"$nvmet/ports/1/addr_traddr" &&
+		echo 4420 >"$nvmet/ports/1/addr_trsvcid" &&
+		ln -s "$nvmet/subsystems/$name" "$nvmet/ports/1/subsystems/$name"
+}
+
+serve_no_more() {
+	rm "$nvmet/ports/1/subsystems/$name" && rmdir "$nvmet/ports/1" \
+		"$nvmet/subsystems/$name/namespaces/1" "$nvmet/subsystems/$name"
+}
+
+# find_remote: the disk that has come. Sets remote.
+find_remote() {
+	local dir
+	for dir in /sys/block/nvme*n1; do
+		[ "$(cat "$dir/device/transport")" = tcp ] || continue
+		remote=/dev/${dir##*/}
+		test -b "$remote" && return
+	done 2>/dev/null
+	return 1
+}
+
+# connect: to what is served, with a data digest.
+connect() {
+	remote=
+	nvme connect --transport=tcp --traddr=127.0.0.1 --trsvcid=4420 --nqn="$name" --data-digest \
+		--nr-io-queues=2 --reconnect-delay=1 --ctrl-loss-tmo=60 && wait_for 10 find_remote
+}
+
+digest_errors() {
+	new_log | grep -c 'data digest error' || :
+}
+
+# mutate PATH OPTIONS: direct writes whose buffers change.
+mutate() {
+	load direct --path "$1" --size 8M --block-size 64K --seconds 1 "${@:2}"
+}
+
+# breaks: some write breaks the digest, on the disk as it is. They are sent one by one:
+# Linux's target waits for ever for a request whose data has come, and whose digest has
+# not when another's breaks the connection (nvmet_tcp_need_data_in() in 7.2).
+breaks() {
+	local i
+	for i in {1..20}; do
+		mutate "$remote" --depth 1 --jobs 1 --seed "$i"
+		errors=$(digest_errors)
+		((errors == 0)) || return 0
+	done
+	echo "no digest was wrong"
+	return 1
+}
+
+for driver in nvmet_tcp nvme_tcp; do
+	modprobe -nq "$driver" || bail "this kernel has no $driver"
+done
+# A request that fails has failed, and is not sent again on another path or on this one.
+must modprobe nvme_core multipath=N max_retries=0
+must modprobe nvmet_tcp
+must modprobe nvme_tcp
+if ! mountpoint -q /sys/kernel/config; then
+	must mount -t configfs configfs /sys/kernel/config
+	mounts+=(/sys/kernel/config)
+fi
+make_disk dev_size_mb=16
+must serve "$disk"
+
+must connect
+ok "a disk with a data digest asks for stable pages" is "$(<"/sys/block/${remote##*/}/queue/stable_writes")" 1
+ok "and has no profile" is "$(cat "/sys/block/${remote##*/}/integrity/format" 2>/dev/null || echo none)" none
+log_mark
+ok "unprotected: digests are wrong" breaks
+note "$errors errors, $failed of $done_writes writes failed"
+must nvme disconnect --nqn="$name"
+
+must connect
+ok "the module loads" load_module
+must map t "0 $sectors stable-pi $remote 0"
+log_mark
+mutate /dev/mapper/t
+counters t
+ok "stable-pi: the same load" holds 'done_writes >= 20 && mutations > 0'
+ok "stable-pi: no digest is wrong" is "$(digest_errors)" 0
+ok "stable-pi: no write fails" is "$failed" 0
+ok "stable-pi: what user space can change was copied" holds 'copied == writes && in_place == 0'
+load direct --path /dev/mapper/t --size 8M --seconds 1 --no-mutate --verify
+ok "stable-pi: what is written is read" holds \
+	'done_writes > 0 && failed == 0 && mismatched == 0 && unreadable == 0'
+ok "stable-pi: no digest is wrong in the end" is "$(digest_errors)" 0
+must unmap t
+must nvme disconnect --nqn="$name"
+must serve_no_more
+finish
