@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # stackfs-below.sh: what the file system below stackfs sees of writing back: a task
-# that allocates nothing that calls file systems, and mappings as they always were.
+# that allocates nothing that calls file systems, and mappings as they always were;
+# and that it is read and written a large folio at a time.
 #
 # timeout: 300
 # mem: 1G
@@ -13,7 +14,7 @@
 
 types=(tmpfs ext4 xfs)
 ways=(fsync msync sync umount)
-plan $((2 + ${#types[@]} * (3 + ${#ways[@]}) - 1))
+plan $((2 + ${#types[@]} * (4 + ${#ways[@]}) - 1))
 
 below=$work/below above=$work/above
 mkdir "$below" "$above"
@@ -33,7 +34,7 @@ mount_both() {
 
 # bpftrace says nothing when it has attached its probes.
 is_probing() {
-	(($(grep -cE ' (shmem|ext4|xfs)_file_write_iter\+' /sys/kernel/debug/kprobes/list) == 6))
+	(($(grep -cE ' ((shmem|ext4|xfs)_file_(write|read)_iter|filemap_read)\+' /sys/kernel/debug/kprobes/list) == 8))
 }
 
 # write_to FILE [WAY]: 1 MiB of new pages, brought down in that way.
@@ -75,6 +76,14 @@ is_written_whole() {
 	holds 'calls > 0 && calls <= 32'
 }
 
+# is_read_whole NAME: the folios that were read ahead, the first of which are smaller,
+# with a call each.
+is_read_whole() {
+	local calls
+	calls=$(sed -nE "s/^@read\\[$1, ${1%%.*}\\]: //p" "$work/seen")
+	holds 'calls > 0 && calls <= 64'
+}
+
 # is_careless NAME: what wrote to that file allocated as its mapping lets it.
 is_careless() {
 	is "$(seen write "$1" 1-3)" "0 0 0" && seen alloc "$1" 1-2 | grep -x '0 1'
@@ -106,6 +115,10 @@ bpftrace -q -e '
 	tracepoint:kmem:mm_page_alloc /@file[tid] != ""/ {
 		@alloc[@file[tid], (curtask->flags & 0x40000) != 0, (args.gfp_flags & 0x80) != 0] = count();
 	}
+	kprobe:shmem_file_read_iter, kprobe:filemap_read {
+		$file = ((struct kiocb *)arg0)->ki_filp;
+		@read[str($file->f_path.dentry->d_name.name, 32), str($file->f_inode->i_sb->s_type->name)] = count();
+	}
 	END { clear(@file); }' >"$work/seen" 2>&1 &
 tracer=$!
 ok "bpftrace looks at the file systems below" wait_for 200 is_probing
@@ -116,6 +129,10 @@ for type in "${types[@]}"; do
 	for way in "${ways[@]}"; do
 		write_to "$above/$type.$way" "$way"
 	done
+	must mount -t stackfs -o "lowerdir=$below" none "$above"
+	mounts=("$above" "$below")
+	must cmp -n $((1 << 20)) "$above/$type.fsync" /dev/zero
+	must umount "$above"
 	mounts=("$below")
 	mv "$below/$type.fsync" "$below/$type.again"
 	write_to "$below/$type.again"
@@ -132,6 +149,7 @@ for type in "${types[@]}"; do
 		ok "$type: $way: written by a thread that does not call file systems" is_careful "$type.$way"
 	done
 	ok "$type: large folios are written as a whole" is_written_whole "$type.fsync"
+	ok "$type: large folios are read ahead as a whole" is_read_whole "$type.fsync"
 	ok "$type: the mappings have the flags that they had" mapping_stays "$type"
 done
 finish
