@@ -5,8 +5,11 @@
 # stable-pi does not offer that its device does it: tuples would be those of what is not
 # written. The block layer then encrypts before, into pages of its own.
 #
+# The keys that it can use at once, 100 by default, have memory that is never freed.
+#
 # requires: debug kernel
 # timeout: 120
+# append: blk_crypto_fallback.num_keyslots=4
 #
 # shellcheck disable=SC2317,SC2154
 
