@@ -157,7 +157,6 @@ for type in "${types[@]}"; do
 		ok "$type: $name" run_case "$name"
 	done
 	ok "$type: fsx" exercised "$above"
-	rm -f "$above"/fsx*
 	ok "$type: two stacks over one folder" two_stacks
 	ok "$type: more dirty pages than memory" write_confined
 	sync
