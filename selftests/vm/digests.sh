@@ -105,7 +105,7 @@ must map t "0 $sectors stable-pi $remote 0"
 log_mark
 mutate /dev/mapper/t
 counters t
-ok "stable-pi: the same load" holds 'done_writes >= 20 && mutations > 0'
+ok "stable-pi: many of these writes at once" holds 'done_writes >= 20 && mutations > 0'
 ok "stable-pi: no digest is wrong" is "$(digest_errors)" 0
 ok "stable-pi: no write fails" is "$failed" 0
 ok "stable-pi: what user space can change was copied" holds 'copied == writes && in_place == 0'

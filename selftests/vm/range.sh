@@ -58,7 +58,7 @@ stays_the_same() {
 changes_unprotected() {
 	local i
 	for i in 1 2 3 4 5; do
-		storm "${size[@]}" --range 64K --stores "$threads" --takes 4 --unprotected || return
+		storm "${options[@]}" --takes 4 --unprotected || return
 		((differed == 0)) || return 0
 	done
 	return 1
@@ -80,13 +80,14 @@ must modprobe brd rd_nr=2 rd_size=409600
 
 for fs in "${filesystems[@]}"; do
 	mount_fs "$fs" /dev/ram0
-	size=(--size 1M)
-	[ "$fs" != huge ] || size=(--size 4M)
+	size=1M
+	[ "$fs" != huge ] || size=4M
+	options=(--size "$size" --range 64K --stores "$threads")
 	ok "$fs: without a range the data changes" changes_unprotected
-	storm "${size[@]}" --range 64K --stores "$threads" --takes "$takes" "${soak[@]}"
+	storm "${options[@]}" --takes "$takes" "${soak[@]}"
 	ok "$fs: a range does not change" stays_the_same
 	largest=$order
-	storm "${size[@]}" --range 64K --stores "$threads" --takes "$takes" --truncate "${soak[@]}"
+	storm "${options[@]}" --takes "$takes" --truncate "${soak[@]}"
 	ok "$fs: nor with truncation, and it is taken each time" stays_the_same
 	case $fs in
 	huge) ok "huge: it had huge pages" is "$largest" 9 ;;

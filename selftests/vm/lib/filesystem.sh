@@ -17,16 +17,19 @@ soaked() {
 # exercised DIR: fsx, the file system exerciser: random reads, writes, truncates,
 # fallocates and accesses through mappings of a file, each compared with a model. fsx
 # keeps what it maps for reading (0.3.2), and a process may have 65530 mappings: a
-# million operations are those of a hundred runs, of which two are under way at once.
+# million operations are those of a hundred runs.
 exercised() {
-	# shellcheck disable=SC2016
-	seq "$(soaked 1 100)" | fsx=$top/build/crates/fsx configuration=$vm/lib/fsx.toml results=$work \
-		operations=$(soaked 3000 10000) xargs -P 2 -I '{}' sh -ec '
-		"$fsx" -q -f "$configuration" -P "$results" -N "$operations" -S "$1" "$0/fsx$1"
-		rm "$0/fsx$1"' "$1" '{}' >"$work/fsx" 2>&1 || {
-		tail -n 20 "$work/fsx"
-		return 1
-	}
+	local seed runs operations
+	runs=$(soaked 1 100) operations=$(soaked 3000 10000)
+	for ((seed = 1; seed <= runs; seed++)); do
+		"$top/build/crates/fsx" -q -f "$vm/lib/fsx.toml" -P "$work" \
+			-N "$operations" -S "$seed" "$1/fsx" >"$work/fsx" 2>&1 || {
+			echo "seed $seed:"
+			tail -n 20 "$work/fsx"
+			return 1
+		}
+		rm "$1/fsx"
+	done
 }
 
 # names DIR: what pjdfstest finds: one line for each of its tests.
