@@ -3,8 +3,8 @@
 # stable-pages: type `make help`.
 
 # The kernel series of the virtual machine, and of the module where KDIR is not
-# given.
-KERNEL ?= 7.2
+# given; none: the newest of qemu/series that there is.
+KERNEL ?=
 export KERNEL
 
 .DEFAULT_GOAL := module
@@ -31,7 +31,7 @@ help:
 ## make setup         only fetch and build what the others need
 ## make clean         remove build/ (the cache outside of the tree stays)
 ##
-## KERNEL=7.2|7.3     the series of the virtual machine's kernel (default 7.2)
+## KERNEL=7.2|7.3     the series of the virtual machine's kernel (default: the newest)
 
 .PHONY: setup
 setup:
@@ -49,23 +49,34 @@ module: setup
 endif
 
 .PHONY: tools
-tools: setup
-	@qemu/enter cargo build --quiet --release --locked -p loads
+tools:
+	@qemu/setup kernel loads
+	@qemu/enter cargo build --quiet --release --locked -p loads -p stablepi
 
 .PHONY: crates
 crates: setup
 	@qemu/setup crates
 
+# What can be made side by side is made by one call of the set-up.
 .PHONY: demo
-demo: module tools
+demo:
+	@qemu/setup kernel loads
+	@qemu/build
+	@$(MAKE) --no-print-directory tools
 	@tools/demo
 
 .PHONY: test
-test: module tools crates
+test:
+	@qemu/setup kernel loads crates
+	@qemu/build
+	@$(MAKE) --no-print-directory tools
 	@selftests/run
 
 .PHONY: test-debug
-test-debug: debug-kernel tools crates
+test-debug:
+	@qemu/setup debug loads crates
+	@qemu/build --kernel debug
+	@$(MAKE) --no-print-directory tools
 	@selftests/run --kernel debug
 
 .PHONY: bench

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the scripts in this folder share: where things are cached, how a long
-# step shows its progress, and how a command runs inside the root file system.
+# What the scripts in this folder share: where things are cached, who may change
+# them, and how a command runs inside the root file system.
 
 set -euo pipefail
 umask 022
@@ -14,38 +14,6 @@ build=$top/build
 die() {
 	printf 'error: %s\n' "$*" >&2
 	exit 1
-}
-
-# step TITLE COMMAND...: run a long command with its output in a log, show that
-# it is alive, and name the log if it fails.
-step() {
-	local title=$1 log rc=0 pid start=$SECONDS last=0
-	shift
-	mkdir -p "$cache/log"
-	log=$cache/log/$(printf '%s' "$title" | tr -cs 'A-Za-z0-9.' '-').log
-	printf '  %s ...\n' "$title" >&2
-	# A process group of its own, so that an interrupt ends all of it.
-	set -m
-	"$@" >"$log" 2>&1 </dev/null &
-	pid=$!
-	set +m
-	# shellcheck disable=SC2064
-	trap "kill -TERM -- -$pid 2>/dev/null; exit 130" INT TERM HUP
-	while kill -0 "$pid" 2>/dev/null; do
-		sleep 0.5
-		if ((SECONDS - start >= last + 15)); then
-			last=$((SECONDS - start))
-			printf '    %4d s  %s\n' "$last" \
-				"$(tail -c 300 "$log" | tr '\r' '\n' | tail -n 1 | cut -c1-90)" >&2
-		fi
-	done
-	wait "$pid" || rc=$?
-	trap - INT TERM HUP
-	if ((rc)); then
-		tail -n 15 "$log" >&2
-		die "$title failed (status $rc); the whole log is in $log"
-	fi
-	printf '  %s: %d s\n' "$title" $((SECONDS - start)) >&2
 }
 
 # with_lock NAME COMMAND...: only one set-up at a time works on NAME.
@@ -72,12 +40,17 @@ drop_scratch() {
 	rm -rf "$scratch"
 }
 
+# hash_of FILE...: of what they hold and what they are called.
 hash_of() {
-	cat "$@" | sha256sum | cut -c1-16
+	local file
+	for file; do
+		printf '%s\n' "${file##*/}"
+		cat "$file"
+	done | sha256sum | cut -c1-16
 }
 
 root_dir() {
-	printf '%s/root-%s\n' "$cache" "$(hash_of "$top/qemu/packages" "$top/qemu/mkroot")"
+	printf '%s/root-%s\n' "$cache" "$(hash_of "$top"/qemu/packages/* "$top/qemu/mkroot")"
 }
 
 # disk_file: the disk of the virtual machine, with all of the root file system.
@@ -87,20 +60,32 @@ disk_file() {
 
 # crates_dir: the folder of the programs that are built from crates.
 crates_dir() {
-	printf '%s/crates-%s\n' "$cache" "$( (
-		root_dir
-		cat "$top/qemu/crates"
-		sed -n '/^build_crates/,/^make_crates/p' "$top/qemu/setup"
-	) | sha256sum | cut -c1-16)"
+	printf '%s/crates-%s\n' "$cache" \
+		"$(hash_of "$top/qemu/packages/toolchain" "$top/qemu/crates" "$top/qemu/build-crates")"
+}
+
+# chosen_series: the file with the series that is taken without KERNEL=, which depends
+# on those in the table and on what apt offers.
+chosen_series() {
+	printf '%s/series-%s\n' "$cache" "$(hash_of "$top/qemu/series")"
+}
+
+# set_series: KERNEL, where the environment has none.
+set_series() {
+	if [ -z "${KERNEL:-}" ]; then
+		KERNEL=$(cat "$(chosen_series)" 2>/dev/null) ||
+			die "there is no kernel yet; type: make setup"
+	fi
+	export KERNEL
 }
 
 # kernel_dir stock|debug: the folder of that kernel of series $KERNEL.
 kernel_dir() {
-	local link=$cache/$1-${KERNEL:-7.2}
+	local link=$cache/$1-$KERNEL
 	if [ ! -e "$link/release" ]; then
 		case $1 in
-		stock) die "there is no kernel of series ${KERNEL:-7.2} yet; type: make setup" ;;
-		debug) die "there is no debug kernel of series ${KERNEL:-7.2} yet; type: make debug-kernel" ;;
+		stock) die "there is no kernel of series $KERNEL yet; type: make setup KERNEL=$KERNEL" ;;
+		debug) die "there is no debug kernel of series $KERNEL yet; type: make debug-kernel KERNEL=$KERNEL" ;;
 		*) die "'$1' is neither stock nor debug" ;;
 		esac
 	fi
