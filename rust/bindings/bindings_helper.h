@@ -10,6 +10,7 @@
 #include <linux/crc64.h>
 #include <linux/device-mapper.h>
 #include <linux/falloc.h>
+#include <linux/fileattr.h>
 #include <linux/fs_context.h>
 #include <linux/mpage.h>
 #include <linux/namei.h>
@@ -17,6 +18,7 @@
 #include <linux/posix_acl_xattr.h>
 #include <linux/stable_pages.h>
 
+#include "below.h"
 #include "fs.h"
 #include "helpers.h"
 #include "mm.h"
@@ -35,6 +37,7 @@ static const u32 SP_REQ_ALLOC_CACHE = (__force u32)REQ_ALLOC_CACHE;
 static const u32 SP_REQ_NOMERGE = (__force u32)REQ_NOMERGE;
 static const u32 SP_REQ_POLLED = (__force u32)REQ_POLLED;
 static const u32 SP_REQ_NOWAIT = (__force u32)REQ_NOWAIT;
+static const u32 SP_REQ_RAHEAD = (__force u32)REQ_RAHEAD;
 static const u32 SP_REQ_ATOMIC = (__force u32)REQ_ATOMIC;
 
 static const u32 SP_BLK_FEAT_STABLE_WRITES = (__force u32)BLK_FEAT_STABLE_WRITES;
@@ -67,11 +70,17 @@ static const int SP_DM_ENDIO_INCOMPLETE = DM_ENDIO_INCOMPLETE;
 
 static const u32 SP_FMODE_READ = (__force u32)FMODE_READ;
 static const u32 SP_FMODE_WRITE = (__force u32)FMODE_WRITE;
+static const u32 SP_FOP_DONTCACHE = (__force u32)FOP_DONTCACHE;
 static const u32 SP_IOCB_DIRECT = IOCB_DIRECT;
+static const u32 SP_IOCB_NOWAIT = IOCB_NOWAIT;
+static const u32 SP_IOCB_DONTCACHE = IOCB_DONTCACHE;
 static const u32 SP_MAY_NOT_BLOCK = MAY_NOT_BLOCK;
 static const u32 SP_O_ACCMODE = O_ACCMODE;
 static const u32 SP_O_LARGEFILE = O_LARGEFILE;
+static const u32 SP_O_NOATIME = O_NOATIME;
 static const u32 SP_O_RDWR = O_RDWR;
+static const u32 SP_STATX_MTIME = STATX_MTIME;
+static const u32 SP_STATX_CTIME = STATX_CTIME;
 static const u32 SP_LOOKUP_RCU = LOOKUP_RCU;
 static const u32 SP_LOOKUP_FOLLOW = LOOKUP_FOLLOW;
 static const u32 SP_LOOKUP_DIRECTORY = LOOKUP_DIRECTORY;
@@ -80,11 +89,14 @@ static const u32 SP_SEEK_HOLE = SEEK_HOLE;
 static const u32 SP_ITER_DEST = ITER_DEST;
 static const u32 SP_ITER_SOURCE = ITER_SOURCE;
 static const u32 SP_STACK_DEPTH_MAX = FILESYSTEM_MAX_STACK_DEPTH;
+static const u32 SP_S_IMMUTABLE = S_IMMUTABLE;
 static const u32 SP_S_IFMT = S_IFMT;
 static const u32 SP_S_IFREG = S_IFREG;
 static const u32 SP_S_IFDIR = S_IFDIR;
 static const u32 SP_S_IFLNK = S_IFLNK;
 static const u32 SP_ACL_TYPE_ACCESS = ACL_TYPE_ACCESS;
+static const u32 SP_STATX_WRITE_ATOMIC = STATX_WRITE_ATOMIC;
+static const u64 SP_STATX_ATTR_WRITE_ATOMIC = STATX_ATTR_WRITE_ATOMIC;
 static const s64 SP_LLONG_MAX = LLONG_MAX;
 static const u32 SP_FALLOC_FL_KEEP_SIZE = FALLOC_FL_KEEP_SIZE;
 static const u32 SP_FALLOC_FL_PUNCH_HOLE = FALLOC_FL_PUNCH_HOLE;

@@ -1,29 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
+/* Superblocks, mounts and credentials, for rust/fs. */
 
 #include <linux/blkdev.h>
 #include <linux/buffer_head.h>
+#include <linux/capability.h>
 #include <linux/cred.h>
-#include <linux/dcache.h>
-#include <linux/file.h>
+#include <linux/errseq.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
-#include <linux/fs_stack.h>
-#include <linux/fsnotify.h>
-#include <linux/mm.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
-#include <linux/pagemap.h>
-#include <linux/sched.h>
-#include <linux/sched/mm.h>
 #include <linux/seq_file.h>
 #include <linux/statfs.h>
-#include <linux/uio.h>
-#include <linux/wait_bit.h>
-#include <linux/workqueue.h>
 #include <linux/writeback.h>
 
 #include "fs.h"
-#include "mm.h"
 
 /* With a reference. */
 const struct cred *sp_current_cred(void)
@@ -31,11 +23,86 @@ const struct cred *sp_current_cred(void)
 	return get_current_cred();
 }
 
+const struct cred *sp_override_creds(const struct cred *cred)
+{
+	return override_creds(cred);
+}
+
+void sp_revert_creds(const struct cred *cred)
+{
+	revert_creds(cred);
+}
+
+void sp_put_cred(const struct cred *cred)
+{
+	put_cred(cred);
+}
+
+static bool rights_are(const struct cred *rights, const struct cred *caller, bool unlimited)
+{
+	const struct group_info *a = rights->group_info, *b = caller->group_info;
+
+	return uid_eq(rights->fsuid, caller->fsuid) && gid_eq(rights->fsgid, caller->fsgid) &&
+	       cap_raised(rights->cap_effective, CAP_SYS_RESOURCE) == unlimited &&
+	       a->ngroups == b->ngroups && !memcmp(a->gid, b->gid, flex_array_size(a, gid, a->ngroups));
+}
+
+/* Whether limits see them as the same. */
+bool sp_rights_alike(const struct cred *rights, const struct cred *other)
+{
+	return rights_are(rights, other, cap_raised(other->cap_effective, CAP_SYS_RESOURCE));
+}
+
+static const struct cred *rights_made(const struct cred *mounter, bool unlimited)
+{
+	const struct cred *caller = override_creds(mounter);
+	struct cred *rights = prepare_creds();
+
+	revert_creds(caller);
+	if (!rights)
+		return NULL;
+	rights->fsuid = caller->fsuid;
+	rights->fsgid = caller->fsgid;
+	put_group_info(rights->group_info);
+	rights->group_info = get_group_info(caller->group_info);
+	if (!unlimited)
+		cap_lower(rights->cap_effective, CAP_SYS_RESOURCE);
+	return rights;
+}
+
+/*
+ * The credentials of @mounter within the limits of the caller, with a reference; NULL if
+ * there is no memory for them. They are in @recent afterwards, and come from there if
+ * they were.
+ */
+const struct cred *sp_rights(const struct cred *mounter, struct cred **recent)
+{
+	bool unlimited = cap_raised(mounter->cap_effective, CAP_SYS_RESOURCE) &&
+			 ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE);
+	const struct cred *rights;
+
+	rcu_read_lock();
+	rights = get_cred_rcu(READ_ONCE(*recent));
+	rcu_read_unlock();
+	if (rights && rights_are(rights, current_cred(), unlimited))
+		return rights;
+	put_cred(rights);
+	rights = rights_made(mounter, unlimited);
+	if (rights)
+		put_cred(xchg(recent, (struct cred *)get_cred(rights)));
+	return rights;
+}
+
 void sp_fs_context_init(struct fs_context *fc, const struct fs_context_operations *ops,
 			void *private)
 {
 	fc->ops = ops;
 	fc->fs_private = private;
+}
+
+struct super_block *sp_fs_context_super(struct fs_context *fc)
+{
+	return fc->root->d_sb;
 }
 
 void *sp_fs_context_private(struct fs_context *fc)
@@ -92,478 +159,86 @@ void sp_buffer_map(struct buffer_head *bh, struct super_block *sb, u64 block)
 	map_bh(bh, sb, block);
 }
 
-int sp_super_sync(struct super_block *sb)
+/*
+ * What was written back from @sb goes to the medium of @lower. What has failed there
+ * since @seen is said to each who has @sb open and asks (syncfs(2)).
+ */
+int sp_super_sync(struct super_block *sb, struct super_block *lower, u32 *seen)
 {
+	errseq_t old = READ_ONCE(*seen), now = old;
+	int error, failed;
+
+	down_read(&lower->s_umount);
+	error = sync_filesystem(lower);
+	up_read(&lower->s_umount);
+	failed = errseq_check_and_advance(&lower->s_wb_err, &now);
+	/* Of several who come at once, one tells. */
+	if (failed && cmpxchg(seen, old, now) == old)
+		errseq_set(&sb->s_wb_err, failed);
+	return error;
+}
+
+u32 sp_super_error(struct super_block *sb)
+{
+	errseq_t seen = 0;
+
+	/* So that what fails from now on is another error, even if it is the same. */
+	errseq_check_and_advance(&sb->s_wb_err, &seen);
+	return seen;
+}
+
+/*
+ * What is dirty goes down while the superblock is not read-only yet: nobody writes it
+ * then. The error of what cannot be written, which is still dirty.
+ */
+int sp_super_reconfigure(struct fs_context *fc)
+{
+	struct super_block *sb = fc->root->d_sb;
+	errseq_t seen;
 	int error;
 
-	down_read(&sb->s_umount);
+	if (!(fc->sb_flags & fc->sb_flags_mask & SB_RDONLY) || sb_rdonly(sb))
+		return 0;
+	seen = sp_super_error(sb);
 	error = sync_filesystem(sb);
-	up_read(&sb->s_umount);
-	return error;
+	if (fc->sb_flags & SB_FORCE)
+		return 0;
+	return error ?: errseq_check(&sb->s_wb_err, seen);
+}
+
+/* The same for a superblock that goes, and is read-only, so that others leave it out. */
+void sp_super_write_back(struct super_block *sb)
+{
+	if (sb->s_root && sb_rdonly(sb))
+		sync_inodes_sb(sb);
+}
+
+/* What the mount below does not allow, nobody is to do above. */
+void sp_super_restrict(struct super_block *sb, const struct path *lower)
+{
+	if (lower->mnt->mnt_flags & MNT_NOEXEC || lower->mnt->mnt_sb->s_iflags & SB_I_NOEXEC)
+		sb->s_iflags |= SB_I_NOEXEC;
+	if (lower->mnt->mnt_flags & MNT_NODEV || lower->mnt->mnt_sb->s_iflags & SB_I_NODEV)
+		sb->s_iflags |= SB_I_NODEV;
+}
+
+/*
+ * Whether @file is being opened to be run, and would give rights that it does not give
+ * below, where the mount says nosuid: a superblock cannot say that to all of its mounts.
+ */
+bool sp_exec_is_refused(const struct file *file, const struct path *lower)
+{
+	struct dentry *dentry = lower->dentry;
+
+	if (!(file->f_flags & __FMODE_EXEC) || !(lower->mnt->mnt_flags & MNT_NOSUID) ||
+	    file->f_path.mnt->mnt_flags & MNT_NOSUID)
+		return false;
+	return d_inode(dentry)->i_mode & (S_ISUID | S_ISGID) ||
+	       __vfs_getxattr(dentry, d_inode(dentry), XATTR_NAME_CAPS, NULL, 0) > 0;
 }
 
 /* Owners and permissions are there what they are on the filesystem itself. */
 bool sp_path_is_plain(const struct path *path)
 {
 	return !is_idmapped_mnt(path->mnt);
-}
-
-struct inode *sp_d_inode(const struct dentry *dentry)
-{
-	return d_inode_rcu(dentry);
-}
-
-struct dentry *sp_dget(struct dentry *dentry)
-{
-	return dget(dentry);
-}
-
-struct dentry *sp_d_parent(struct dentry *dentry)
-{
-	return dget_parent(dentry);
-}
-
-/* Whether @dentry still is what @name stands for in @dir, and still is @inode. */
-bool sp_d_is(struct dentry *dentry, struct dentry *dir, const struct qstr *name,
-	     struct inode *inode)
-{
-	bool same;
-
-	spin_lock(&dentry->d_lock);
-	same = !d_unhashed(dentry) && dentry->d_parent == dir &&
-	       d_inode(dentry) == inode && dentry->d_name.len == name->len &&
-	       !memcmp(dentry->d_name.name, name->name, name->len);
-	spin_unlock(&dentry->d_lock);
-	return same;
-}
-
-bool sp_d_is_linked(struct dentry *dentry)
-{
-	return d_really_is_positive(dentry) && !d_unhashed(dentry);
-}
-
-/* Takes a reference to @inode, and opens the file. */
-int sp_tmpfile_finish(struct file *file, struct inode *inode)
-{
-	d_mark_tmpfile(file, inode);
-	d_instantiate(file->f_path.dentry, inode);
-	return finish_open_simple(file, 0);
-}
-
-bool sp_inode_is_new(struct inode *inode)
-{
-	return inode_state_read_once(inode) & I_NEW;
-}
-
-/* Names that are equal without being the same are beyond a stack that compares them. */
-bool sp_inode_is_supported(struct inode *inode)
-{
-	return !IS_CASEFOLDED(inode);
-}
-
-void sp_inode_lock(struct inode *inode)
-{
-	inode_lock(inode);
-}
-
-void sp_inode_unlock(struct inode *inode)
-{
-	inode_unlock(inode);
-}
-
-loff_t sp_i_size_read(struct inode *inode)
-{
-	return i_size_read(inode);
-}
-
-void sp_i_size_write(struct inode *inode, loff_t size)
-{
-	i_size_write(inode, size);
-}
-
-/*
- * The page with the end of the file may hold, behind it, what was stored there
- * through a mapping: that is not to become part of the file, which is about to
- * grow. pagecache_isize_extended() does this only for blocks smaller than a page.
- */
-void sp_zero_behind_end(struct inode *inode, loff_t to)
-{
-	loff_t end = i_size_read(inode), pos;
-	struct folio *folio;
-
-	lockdep_assert_held_write(&inode->i_rwsem);
-	if (to <= end || !(end & (PAGE_SIZE - 1)))
-		return;
-	folio = filemap_lock_folio(inode->i_mapping, end >> PAGE_SHIFT);
-	if (IS_ERR(folio))
-		return;
-	pos = folio_pos(folio);
-	if (folio_test_uptodate(folio))
-		folio_zero_segment(folio, end - pos, min_t(loff_t, to - pos, folio_size(folio)));
-	folio_unlock(folio);
-	folio_put(folio);
-}
-
-/*
- * All but the size. What updates times is done to the lower inode. The lock is for
- * set_nlink(), which counts inodes without a name.
- */
-void sp_inode_copy_attributes(struct inode *inode, struct inode *lower)
-{
-	spin_lock(&inode->i_lock);
-	fsstack_copy_attr_all(inode, lower);
-	inode->i_blkbits = PAGE_SHIFT;
-	inode->i_flags = (inode->i_flags & (S_IMMUTABLE | S_APPEND | S_SYNC | S_DIRSYNC)) |
-			 S_NOATIME | S_NOCMTIME;
-	spin_unlock(&inode->i_lock);
-}
-
-void sp_inode_prepare_mapping(struct inode *inode)
-{
-	mapping_set_large_folios(inode->i_mapping);
-	mapping_set_stable_writes(inode->i_mapping);
-	mapping_set_gfp_mask(inode->i_mapping, GFP_USER | __GFP_MOVABLE);
-}
-
-void sp_filemap_invalidate_lock(struct inode *inode)
-{
-	filemap_invalidate_lock(inode->i_mapping);
-}
-
-void sp_filemap_invalidate_unlock(struct inode *inode)
-{
-	filemap_invalidate_unlock(inode->i_mapping);
-}
-
-/* The fields of a gate's state. */
-#define GATE_INSIDE	1LL
-#define GATE_WAITING	(1LL << 24)
-#define GATE_CLOSED	(1LL << 48)
-#define GATE_OPENED	(1LL << 56)
-
-static s64 gate_inside(s64 state)
-{
-	return state & (GATE_WAITING - 1);
-}
-
-static s64 gate_waiting(s64 state)
-{
-	return (state & (GATE_CLOSED - 1)) / GATE_WAITING;
-}
-
-static bool gate_closed(s64 state)
-{
-	return state & (GATE_OPENED - GATE_CLOSED);
-}
-
-/* How often it was opened, modulo 256. */
-static u8 gate_opened(const struct sp_gate *gate)
-{
-	return atomic64_read_acquire(&gate->state) >> 56;
-}
-
-bool sp_gate_try_enter(struct sp_gate *gate)
-{
-	s64 old = atomic64_read(&gate->state);
-
-	do {
-		if (gate_closed(old))
-			return false;
-	} while (!atomic64_try_cmpxchg(&gate->state, &old, old + GATE_INSIDE));
-	return true;
-}
-
-/* False if the caller is inside; else it waits until the gate was opened once more. */
-static bool gate_queue(struct sp_gate *gate, u8 *opened)
-{
-	s64 old = atomic64_read(&gate->state), new;
-
-	do {
-		new = old + (gate_closed(old) ? GATE_WAITING : GATE_INSIDE);
-	} while (!atomic64_try_cmpxchg(&gate->state, &old, new));
-	*opened = old >> 56;
-	return gate_closed(old);
-}
-
-void sp_gate_enter(struct sp_gate *gate)
-{
-	u8 opened;
-
-	if (gate_queue(gate, &opened))
-		wait_var_event(gate, gate_opened(gate) != opened);
-}
-
-int sp_gate_enter_killable(struct sp_gate *gate)
-{
-	u8 opened;
-	s64 old;
-
-	if (!gate_queue(gate, &opened) ||
-	    !wait_var_event_killable(gate, gate_opened(gate) != opened))
-		return 0;
-	old = atomic64_read(&gate->state);
-	do {
-		if ((u8)(old >> 56) != opened) {
-			sp_gate_leave(gate);
-			break;
-		}
-	} while (!atomic64_try_cmpxchg(&gate->state, &old, old - GATE_WAITING));
-	return -EINTR;
-}
-
-/* What changes the state is fully ordered, which wake_up_var() needs. */
-void sp_gate_leave(struct sp_gate *gate)
-{
-	if (!gate_inside(atomic64_sub_return(GATE_INSIDE, &gate->state)))
-		wake_up_var(gate);
-}
-
-int sp_gate_close(struct sp_gate *gate)
-{
-	atomic64_add_return(GATE_CLOSED, &gate->state);
-	if (!wait_var_event_killable(gate, !gate_inside(atomic64_read_acquire(&gate->state))))
-		return 0;
-	sp_gate_open(gate);
-	return -EINTR;
-}
-
-/* Who has waited is inside then, before it can be closed again. */
-void sp_gate_open(struct sp_gate *gate)
-{
-	s64 old = atomic64_read(&gate->state), new;
-
-	do {
-		new = old - GATE_CLOSED;
-		if (!gate_closed(new))
-			new += gate_waiting(new) * (GATE_INSIDE - GATE_WAITING) + GATE_OPENED;
-	} while (!atomic64_try_cmpxchg(&gate->state, &old, new));
-	if (!gate_closed(new))
-		wake_up_var(gate);
-}
-
-/* All from the page with @from on, written back or not. */
-void sp_forget_behind(struct inode *inode, loff_t from, loff_t size)
-{
-	struct address_space *mapping = inode->i_mapping;
-
-	from = round_down(from, PAGE_SIZE);
-	if (size < i_size_read(inode))
-		i_size_write(inode, size);
-	/* Twice, as truncate_pagecache() does it: private copies go where the file ends. */
-	unmap_mapping_range(mapping, from, 0, 0);
-	truncate_inode_pages(mapping, from);
-	unmap_mapping_range(mapping, round_up(size, PAGE_SIZE), 0, 1);
-	i_size_write(inode, size);
-}
-
-void sp_mapping_set_error(struct inode *inode, int error)
-{
-	mapping_set_error(inode->i_mapping, error);
-}
-
-struct folio *sp_readahead_folio(struct readahead_control *ractl)
-{
-	return readahead_folio(ractl);
-}
-
-unsigned int sp_nofs_save(void)
-{
-	return memalloc_nofs_save();
-}
-
-void sp_nofs_restore(unsigned int flags)
-{
-	memalloc_nofs_restore(flags);
-}
-
-/*
- * Whoever cleans pages above by dirtying pages below is to wait for the device
- * below only, not for what it is there to clean.
- */
-unsigned int sp_local_throttle_save(void)
-{
-	unsigned int old = current->flags & PF_LOCAL_THROTTLE;
-
-	current->flags |= PF_LOCAL_THROTTLE;
-	return old;
-}
-
-void sp_local_throttle_restore(unsigned int old)
-{
-	current_restore_flags(old, PF_LOCAL_THROTTLE);
-}
-
-struct workqueue_struct *sp_workqueue_alloc(const char *name)
-{
-	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, name);
-}
-
-struct sp_call {
-	struct work_struct work;
-	int (*call)(void *argument);
-	void *argument;
-	int result;
-};
-
-static void sp_call_work(struct work_struct *work)
-{
-	struct sp_call *call = container_of(work, struct sp_call, work);
-
-	call->result = call->call(call->argument);
-}
-
-/* Calls it in a kernel thread: this one if it is one, else one of @wq. */
-int sp_workqueue_call(struct workqueue_struct *wq, int (*function)(void *), void *argument)
-{
-	struct sp_call call = { .call = function, .argument = argument };
-
-	if (current->flags & PF_KTHREAD)
-		return function(argument);
-	INIT_WORK_ONSTACK(&call.work, sp_call_work);
-	queue_work(wq, &call.work);
-	flush_work(&call.work);
-	destroy_work_on_stack(&call.work);
-	return call.result;
-}
-
-/* Writes through @file leave the times of its inode alone. */
-void sp_file_no_times(struct file *file)
-{
-	file->f_mode |= FMODE_NOCMTIME;
-}
-
-bool sp_file_can_direct(struct file *file)
-{
-	return file->f_mode & FMODE_CAN_ODIRECT;
-}
-
-void sp_file_set_can_direct(struct file *file)
-{
-	file->f_mode |= FMODE_CAN_ODIRECT;
-}
-
-void sp_file_accessed(struct file *file)
-{
-	file_accessed(file);
-}
-
-/*
- * As vfs_iter_read(), with no more locks than a page fault takes there: this may be
- * one here, and xfs would read with i_rwsem held, as somebody may hold it there who
- * wants to copy to or from this page.
- */
-ssize_t sp_file_read(struct file *file, struct iov_iter *iter, loff_t *pos)
-{
-	struct address_space *mapping = file->f_mapping;
-	struct kiocb kiocb;
-	ssize_t done;
-
-	/* Elsewhere a read may have to ask somebody whether what is cached is right. */
-	if (!mapping->host->i_sb->s_bdev || sp_mapping_kind(mapping) != SP_MAPPING_CACHE)
-		return vfs_iter_read(file, iter, pos, 0);
-	if (!(file->f_mode & FMODE_READ))
-		return -EBADF;
-	done = rw_verify_area(READ, file, pos, iov_iter_count(iter));
-	if (done < 0)
-		return done;
-	init_sync_kiocb(&kiocb, file);
-	kiocb.ki_pos = *pos;
-	done = filemap_read(&kiocb, iter, 0);
-	if (done > 0)
-		fsnotify_access(file);
-	*pos = kiocb.ki_pos;
-	return done;
-}
-
-ssize_t sp_file_read_direct(struct file *file, struct iov_iter *iter, loff_t *pos)
-{
-	struct kiocb kiocb;
-	ssize_t done;
-
-	init_sync_kiocb(&kiocb, file);
-	kiocb.ki_flags |= IOCB_DIRECT;
-	kiocb.ki_pos = *pos;
-	done = vfs_iocb_iter_read(file, &kiocb, iter);
-	*pos = kiocb.ki_pos;
-	return done;
-}
-
-/*
- * As vfs_iocb_iter_write(), for who has called file_start_write() already: before
- * the locks of folios that whoever keeps others from freezing may be waiting for.
- */
-ssize_t sp_file_write_direct(struct file *file, struct iov_iter *iter, loff_t *pos)
-{
-	struct kiocb kiocb;
-	ssize_t done;
-
-	if (!file->f_op->write_iter || !(file->f_mode & FMODE_CAN_WRITE))
-		return -EINVAL;
-	if (!(file->f_mode & FMODE_WRITE))
-		return -EBADF;
-	init_sync_kiocb(&kiocb, file);
-	kiocb.ki_flags |= IOCB_DIRECT | IOCB_WRITE;
-	kiocb.ki_pos = *pos;
-	done = rw_verify_area(WRITE, file, &kiocb.ki_pos, iov_iter_count(iter));
-	if (done < 0)
-		return done;
-	done = file->f_op->write_iter(&kiocb, iter);
-	if (done > 0)
-		fsnotify_modify(file);
-	*pos = kiocb.ki_pos;
-	return done;
-}
-
-void sp_file_start_write(struct file *file)
-{
-	file_start_write(file);
-}
-
-void sp_file_end_write(struct file *file)
-{
-	file_end_write(file);
-}
-
-void sp_file_start_pagefault(struct file *file)
-{
-	sb_start_pagefault(file_inode(file)->i_sb);
-}
-
-void sp_file_end_pagefault(struct file *file)
-{
-	sb_end_pagefault(file_inode(file)->i_sb);
-}
-
-bool sp_iter_will_pin(const struct iov_iter *iter)
-{
-	return iov_iter_extract_will_pin(iter);
-}
-
-size_t sp_iter_count(const struct iov_iter *iter)
-{
-	return iov_iter_count(iter);
-}
-
-/* Hides all but the first @count bytes; to be given back with sp_iter_unhide(). */
-size_t sp_iter_hide(struct iov_iter *iter, size_t count)
-{
-	size_t rest = iov_iter_count(iter) - min(count, iov_iter_count(iter));
-
-	iov_iter_truncate(iter, count);
-	return rest;
-}
-
-void sp_iter_unhide(struct iov_iter *iter, size_t rest)
-{
-	iov_iter_reexpand(iter, iov_iter_count(iter) + rest);
-}
-
-bool sp_writeback_waits(const struct writeback_control *wbc)
-{
-	return wbc->sync_mode != WB_SYNC_NONE;
-}
-
-ssize_t sp_write_sync(struct kiocb *kiocb, ssize_t written)
-{
-	return generic_write_sync(kiocb, written);
 }

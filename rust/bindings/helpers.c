@@ -10,6 +10,8 @@
 #include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
 #include <net/checksum.h>
 
 #include "events.h"
@@ -107,6 +109,56 @@ struct bio_vec sp_bvec_iter_next(const struct bio_vec *vecs, struct bvec_iter *i
 	return segment;
 }
 
+void sp_bio_keep_start(struct bio *bio, struct sp_bio_start *start)
+{
+	struct bio_integrity_payload *bip = bio_integrity(bio);
+
+	start->data = bio->bi_iter;
+	if (bip) {
+		start->tuples = bip->bip_iter;
+		start->flags = bip->bip_flags;
+	}
+}
+
+/*
+ * A bio that has ended, as it was before: bio_reuse() is not for one with a payload
+ * or for a clone.
+ */
+void sp_bio_start_again(struct bio *bio, const struct sp_bio_start *start)
+{
+	struct bio_integrity_payload *bip = bio_integrity(bio);
+
+	bio->bi_iter = start->data;
+	bio->bi_status = BLK_STS_OK;
+	/* Device mapper has split it. */
+	bio_clear_flag(bio, BIO_CHAIN);
+	atomic_set(&bio->__bi_remaining, 1);
+	bio_set_dev(bio, bio->bi_bdev);
+	if (bip) {
+		bip->bip_iter = start->tuples;
+		bip->bip_flags = start->flags;
+	}
+}
+
+/*
+ * Sleeps until @bdev lets I/O pass: a read that has no payload may wait in it. Nobody
+ * needs what it reads into @page.
+ */
+void sp_bdev_wait(struct block_device *bdev, sector_t sector, struct page *page)
+{
+	unsigned int bytes = bdev_logical_block_size(bdev);
+	struct bio_vec bvec;
+	struct bio bio;
+
+	if (bytes > PAGE_SIZE)
+		return;
+	bio_init(&bio, bdev, &bvec, 1, REQ_OP_READ);
+	bio.bi_iter.bi_sector = sector;
+	__bio_add_page(&bio, page, bytes, 0);
+	submit_bio_wait(&bio);
+	bio_uninit(&bio);
+}
+
 void sp_bio_set_dev(struct bio *bio, struct block_device *bdev)
 {
 	bio_set_dev(bio, bdev);
@@ -151,6 +203,11 @@ u32 sp_dm_target_dev(struct dm_target *ti)
 	return disk_devt(dm_disk(dm_table_get_md(ti->table)));
 }
 
+bool sp_dm_target_shows_profile(struct dm_target *ti)
+{
+	return blk_get_integrity(dm_disk(dm_table_get_md(ti->table)));
+}
+
 void sp_copy_to_page(struct page *page, unsigned int offset, const void *from,
 		     unsigned int len)
 {
@@ -185,7 +242,12 @@ void sp_page_facts(struct page *page, struct sp_page_facts *facts)
 		facts->anon = true;
 	} else if (mapping && !((unsigned long)mapping & FOLIO_MAPPING_FLAGS)) {
 		facts->cache = true;
-		facts->waits = mapping_stable_writes(mapping);
+		/*
+		 * What is waited for is writeback: not direct I/O from the page
+		 * cache, as sendfile() makes it, and not submit_bh(), which has
+		 * the buffer locked, but nobody with a page of it looks at that.
+		 */
+		facts->waits = mapping_stable_writes(mapping) && folio_test_writeback(folio);
 		facts->index = folio->index + folio_page_idx(folio, page);
 		inode = READ_ONCE(mapping->host);
 		if (inode && S_ISBLK(inode->i_mode)) {
@@ -218,6 +280,33 @@ u32 sp_csum_partial(const void *data, unsigned int len, u32 sum)
 u16 sp_csum_fold(u32 sum)
 {
 	return (__force u16)csum_fold((__force __wsum)sum);
+}
+
+struct srcu_struct *sp_srcu_alloc(void)
+{
+	struct srcu_struct *srcu = kzalloc(sizeof(*srcu), GFP_KERNEL);
+
+	if (srcu && init_srcu_struct_fast_updown(srcu)) {
+		kfree(srcu);
+		return NULL;
+	}
+	return srcu;
+}
+
+void sp_srcu_free(struct srcu_struct *srcu)
+{
+	cleanup_srcu_struct(srcu);
+	kfree(srcu);
+}
+
+struct srcu_ctr __percpu *sp_srcu_down_read(struct srcu_struct *srcu)
+{
+	return srcu_down_read_fast(srcu);
+}
+
+void sp_srcu_up_read(struct srcu_struct *srcu, struct srcu_ctr __percpu *ctr)
+{
+	srcu_up_read_fast(srcu, ctr);
 }
 
 u64 __percpu *sp_counters_alloc(unsigned int n)

@@ -11,6 +11,8 @@
 #include <linux/types.h>
 
 struct dm_target;
+struct srcu_ctr;
+struct srcu_struct;
 
 /**
  * struct sp_payload - an integrity payload that needs no allocation
@@ -51,6 +53,22 @@ void sp_bvec_iter_advance(const struct bio_vec *vecs, struct bvec_iter *iter,
 			  unsigned int bytes);
 struct bio_vec sp_bvec_iter_next(const struct bio_vec *vecs, struct bvec_iter *iter);
 
+/**
+ * struct sp_bio_start - how a bio was before it was submitted
+ * @data:	where its data is
+ * @tuples:	where those of its payload are
+ * @flags:	the payload's BIP_ flags
+ */
+struct sp_bio_start {
+	struct bvec_iter data;
+	struct bvec_iter tuples;
+	u16 flags;
+};
+
+void sp_bio_keep_start(struct bio *bio, struct sp_bio_start *start);
+void sp_bio_start_again(struct bio *bio, const struct sp_bio_start *start);
+void sp_bdev_wait(struct block_device *bdev, sector_t sector, struct page *page);
+
 void sp_bio_set_dev(struct bio *bio, struct block_device *bdev);
 void sp_bio_copy_attributes(struct bio *dst, const struct bio *src);
 bool sp_bio_has_crypt_ctx(struct bio *bio);
@@ -60,6 +78,7 @@ struct blk_integrity *sp_bdev_get_integrity(struct block_device *bdev);
 bool sp_bdev_is_zoned(struct block_device *bdev);
 bool sp_bdev_can_atomic_write(struct block_device *bdev);
 u32 sp_dm_target_dev(struct dm_target *ti);
+bool sp_dm_target_shows_profile(struct dm_target *ti);
 
 void sp_copy_to_page(struct page *page, unsigned int offset, const void *from,
 		     unsigned int len);
@@ -73,7 +92,7 @@ void sp_copy_to_page(struct page *page, unsigned int offset, const void *from,
  * @anon:	anonymous memory
  * @pinned:	somebody holds a pin (FOLL_PIN), or it looks like it
  * @cache:	in the page cache
- * @waits:	whose mapping waits for writeback to end before it lets writers in
+ * @waits:	under writeback, and its mapping waits for that before it lets writers in
  */
 struct sp_page_facts {
 	u64 ino;
@@ -106,6 +125,11 @@ struct page *sp_virt_to_page(const void *addr);
 
 u32 sp_csum_partial(const void *data, unsigned int len, u32 sum);
 u16 sp_csum_fold(u32 sum);
+
+struct srcu_struct *sp_srcu_alloc(void);
+void sp_srcu_free(struct srcu_struct *srcu);
+struct srcu_ctr __percpu *sp_srcu_down_read(struct srcu_struct *srcu);
+void sp_srcu_up_read(struct srcu_struct *srcu, struct srcu_ctr __percpu *ctr);
 
 u64 __percpu *sp_counters_alloc(unsigned int n);
 void sp_counters_free(u64 __percpu *counters);

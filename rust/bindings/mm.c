@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/backing-dev.h>
+#include <linux/blkdev.h>
 #include <linux/dax.h>
 #include <linux/highmem.h>
 #include <linux/magic.h>
+#include <linux/rcupdate_wait.h>
 #include <linux/rmap.h>
 #include <linux/shmem_fs.h>
 #include <linux/timekeeping.h>
@@ -165,6 +167,49 @@ bool sp_mapping_test(struct address_space *mapping, enum mapping_flags flag)
 	return test_bit(flag, &mapping->flags);
 }
 
+/* Nothing is dirty or under writeback. */
+bool sp_mapping_is_written(struct address_space *mapping)
+{
+	return !mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) &&
+		!mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+}
+
+static unsigned long tagged(struct address_space *mapping, xa_mark_t mark)
+{
+	XA_STATE(xas, &mapping->i_pages, 0);
+	unsigned long pages = 0, seen = 0;
+	void *entry;
+
+	rcu_read_lock();
+	xas_for_each_marked(&xas, entry, ULONG_MAX, mark) {
+		if (xas_retry(&xas, entry))
+			continue;
+		if (mark == PAGECACHE_TAG_WRITEBACK || !xas_get_mark(&xas, PAGECACHE_TAG_WRITEBACK))
+			pages += 1UL << xas_get_order(&xas);
+		if (++seen % XA_CHECK_SCHED)
+			continue;
+		xas_pause(&xas);
+		cond_resched_rcu();
+	}
+	rcu_read_unlock();
+	return pages;
+}
+
+/*
+ * Pages that are dirty or under writeback. First the former: they become the latter,
+ * and a page that is counted twice does no harm.
+ */
+unsigned long sp_mapping_unwritten(struct address_space *mapping)
+{
+	unsigned long pages = 0;
+
+	if (mapping_tagged(mapping, PAGECACHE_TAG_DIRTY))
+		pages = tagged(mapping, PAGECACHE_TAG_DIRTY);
+	if (mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK))
+		pages += tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+	return pages;
+}
+
 bool sp_mapping_can_writeback(struct address_space *mapping)
 {
 	return mapping_can_writeback(mapping);
@@ -175,14 +220,60 @@ unsigned int sp_mapping_max_order(struct address_space *mapping)
 	return mapping_max_folio_order(mapping);
 }
 
+static int claim_holder;
+
+/*
+ * While the file is open nobody else has the block device for himself: who does, as a
+ * filesystem has its metadata in buffers, changes that with no lock but his own. NULL
+ * where @mapping is that of no block device.
+ */
+struct file *sp_mapping_claim(struct address_space *mapping)
+{
+	struct inode *inode = mapping->host;
+
+	if (!S_ISBLK(inode->i_mode))
+		return NULL;
+	return bdev_file_open_by_dev(inode->i_rdev, BLK_OPEN_READ, &claim_holder, NULL);
+}
+
+void sp_mapping_unclaim(struct file *file)
+{
+	bdev_fput(file);
+}
+
 struct folio *sp_mapping_get(struct address_space *mapping, pgoff_t index)
 {
 	return filemap_get_folio(mapping, index);
 }
 
-struct folio *sp_mapping_grab(struct address_space *mapping, pgoff_t index, size_t len)
+/* The first folio that there is; NULL if there is none. */
+struct folio *sp_mapping_next(struct address_space *mapping, pgoff_t index, pgoff_t last)
 {
-	return __filemap_get_folio(mapping, index, FGP_WRITEBEGIN | fgf_set_order(len),
+	XA_STATE(xas, &mapping->i_pages, index);
+	struct folio *folio;
+
+	rcu_read_lock();
+repeat:
+	xas_set(&xas, index);
+	folio = xas_find(&xas, last);
+	while (folio && (xas_retry(&xas, folio) || xa_is_value(folio)))
+		folio = xas_find(&xas, last);
+	if (folio && !folio_try_get(folio))
+		goto repeat;
+	/* It may be another one by now. */
+	if (folio && folio != xas_reload(&xas)) {
+		folio_put(folio);
+		goto repeat;
+	}
+	rcu_read_unlock();
+	return folio;
+}
+
+struct folio *sp_mapping_grab(struct address_space *mapping, pgoff_t index, size_t len,
+			      bool passing)
+{
+	return __filemap_get_folio(mapping, index, FGP_WRITEBEGIN | fgf_set_order(len) |
+				   (passing ? FGP_DONTCACHE : 0),
 				   mapping_gfp_mask(mapping));
 }
 

@@ -52,10 +52,16 @@ u32 sp_mapping_device(struct address_space *mapping);
 u64 sp_mapping_inode(struct address_space *mapping);
 s64 sp_mapping_size(struct address_space *mapping);
 bool sp_mapping_test(struct address_space *mapping, enum mapping_flags flag);
+bool sp_mapping_is_written(struct address_space *mapping);
+unsigned long sp_mapping_unwritten(struct address_space *mapping);
 bool sp_mapping_can_writeback(struct address_space *mapping);
 unsigned int sp_mapping_max_order(struct address_space *mapping);
+struct file *sp_mapping_claim(struct address_space *mapping);
+void sp_mapping_unclaim(struct file *file);
 struct folio *sp_mapping_get(struct address_space *mapping, pgoff_t index);
-struct folio *sp_mapping_grab(struct address_space *mapping, pgoff_t index, size_t len);
+struct folio *sp_mapping_next(struct address_space *mapping, pgoff_t index, pgoff_t last);
+struct folio *sp_mapping_grab(struct address_space *mapping, pgoff_t index, size_t len,
+			      bool passing);
 struct folio *sp_mapping_read(struct address_space *mapping, pgoff_t index,
 			      struct file *file);
 

@@ -54,6 +54,17 @@ impl Bio {
         self.opf() & bindings::SP_REQ_NOWAIT != 0
     }
 
+    /// Whether the bio may fail whenever that is easier (`REQ_RAHEAD`).
+    pub(super) fn is_read_ahead(&self) -> bool {
+        self.opf() & bindings::SP_REQ_RAHEAD != 0
+    }
+
+    /// Lets the bio fail whenever that is easier.
+    pub(super) fn set_read_ahead(&mut self) {
+        // SAFETY: By the type invariant the bio is valid and ours to change.
+        unsafe { (*self.as_raw()).bi_opf |= bindings::SP_REQ_RAHEAD };
+    }
+
     /// Whether the data is to be written as a whole or not at all.
     pub fn is_atomic(&self) -> bool {
         self.opf() & bindings::SP_REQ_ATOMIC != 0
@@ -68,6 +79,13 @@ impl Bio {
     /// Whether this is a write, also when it has ended.
     pub(super) fn is_write(&self) -> bool {
         self.op() == bindings::req_op_REQ_OP_WRITE
+    }
+
+    /// Whether this changes what is stored: a write, a discard, zeroes or the reset of a zone, but
+    /// not a flush. Only right until the bio has been submitted.
+    pub(super) fn stores(&self) -> bool {
+        // As `op_is_write()` has it; and a write without data is a flush.
+        self.op() & 1 != 0 && (self.bytes() != 0 || !self.is_write())
     }
 
     /// Whether this is a write that carries data: not a flush, a discard or the like.

@@ -24,6 +24,19 @@ pub struct Destination<'a> {
     pub profile: &'a Profile,
     tags: pi::Tags,
     flags: Flags,
+    /// Without metadata the I/O is not what it was to be.
+    required: bool,
+}
+
+/// Whether metadata has been attached to a bio.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attached {
+    /// It is not stored, or the device does not show the profile now.
+    No,
+    /// It has been.
+    Yes,
+    /// It has been, and the bio fails rather than wait in a suspended device.
+    Hasty,
 }
 
 impl<'a> Destination<'a> {
@@ -47,6 +60,7 @@ impl<'a> Destination<'a> {
                 },
             },
             flags: Flags::all_checks(profile),
+            required: app_tag != 0,
         }
     }
 
@@ -55,6 +69,7 @@ impl<'a> Destination<'a> {
         Self {
             tags: payload.tags(),
             flags: payload.flags(),
+            required: true,
             ..self
         }
     }
@@ -102,7 +117,38 @@ impl<'a> Destination<'a> {
         format.metadata_bytes(u64::from(bytes) >> format.interval_exp()) as usize
     }
 
-    /// Attaches the metadata for `bytes` bytes of data to `bio`, unless it is not to be stored.
+    /// Whether a bio with a payload can go there now; fails with [`Status::IOERR`] where it cannot,
+    /// and would have to.
+    ///
+    /// A bio with a payload must not be sent to a queue without a profile: device mapper and the
+    /// block layer take it for granted then. So the device is asked here, at the last moment, and
+    /// the bio is not to wait where the profile can go meanwhile. A suspended mapped device fails
+    /// what is only read ahead rather than keep it (`dm_submit_bio()`), so that is what the bio is
+    /// called; where it may sleep, a frozen queue is waited for before. See
+    /// `Documentation/kernel-faults.rst`.
+    pub(super) fn admit(&self, bio: &mut Bio) -> Result<Attached, Status> {
+        if !self.profile.stored {
+            return Ok(Attached::No);
+        }
+        if !bio.is_nowait() {
+            self.device.thaw();
+        }
+        match self.device.shows(self.profile) {
+            true if !self.device.defers() || bio.is_nowait() || bio.is_read_ahead() => {
+                Ok(Attached::Yes)
+            }
+            // What goes to a zone cannot be sent twice.
+            true if self.device.is_zoned() => Ok(Attached::Yes),
+            true => {
+                bio.set_read_ahead();
+                Ok(Attached::Hasty)
+            }
+            false if self.required => Err(Status::IOERR),
+            false => Ok(Attached::No),
+        }
+    }
+
+    /// Attaches the metadata for `bytes` bytes of data to `bio`, if [`admit`](Self::admit) lets it.
     ///
     /// # Safety
     ///
@@ -114,9 +160,10 @@ impl<'a> Destination<'a> {
         payload: *mut bindings::sp_payload,
         metadata: &Metadata,
         bytes: u32,
-    ) {
-        if !self.profile.stored {
-            return;
+    ) -> Result<Attached, Status> {
+        let attached = self.admit(bio)?;
+        if attached == Attached::No {
+            return Ok(attached);
         }
         let len = self.metadata_bytes(bytes).min(metadata.len());
         // SAFETY: The bio is ours, the buffer is as long, and the caller keeps both.
@@ -131,6 +178,7 @@ impl<'a> Destination<'a> {
                 self.tags.app,
             )
         };
+        Ok(attached)
     }
 }
 

@@ -2,28 +2,39 @@
 
 //! A block device below, and what it says of protection information.
 
+use super::below::Below;
 use crate::{bindings, pi};
 use core::ptr::NonNull;
+use kernel::prelude::*;
 
 /// A block device that a device-mapper target has opened.
+///
+/// C header: [`include/linux/device-mapper.h`](srctree/include/linux/device-mapper.h)
+pub struct Device {
+    // Dropped first: it needs the device to be open.
+    below: Below,
+    open: Open,
+}
+
+/// An open device.
 ///
 /// # Invariants
 ///
 /// `dev` came from `dm_get_device()` for the target `ti` and is open; `ti` outlives it, since the
 /// target's own data holds it.
-///
-/// C header: [`include/linux/device-mapper.h`](srctree/include/linux/device-mapper.h)
-pub struct Device {
+struct Open {
     dev: NonNull<bindings::dm_dev>,
     ti: NonNull<bindings::dm_target>,
 }
 
 // SAFETY: What is done with a device can be done on any thread.
-unsafe impl Send for Device {}
+unsafe impl Send for Open {}
 // SAFETY: Nothing in a `dm_dev` changes while it is open.
-unsafe impl Sync for Device {}
+unsafe impl Sync for Open {}
 
 impl Device {
+    /// Sleeps; fails with `ENOMEM`, and has closed the device then.
+    ///
     /// # Safety
     ///
     /// `dev` must come from `dm_get_device()` for `ti`, must not be put by anybody else, and `ti`
@@ -31,13 +42,18 @@ impl Device {
     pub(super) unsafe fn from_raw(
         dev: NonNull<bindings::dm_dev>,
         ti: NonNull<bindings::dm_target>,
-    ) -> Self {
+    ) -> Result<Self> {
         // INVARIANT: The caller vouches for it.
-        Self { dev, ti }
+        let open = Open { dev, ti };
+        Ok(Self {
+            // SAFETY: By its type invariant the device is open, and is closed after this is dropped.
+            below: unsafe { Below::new((*dev.as_ptr()).bdev) }?,
+            open,
+        })
     }
 
     pub(super) fn dm_dev(&self) -> *mut bindings::dm_dev {
-        self.dev.as_ptr()
+        self.open.dev.as_ptr()
     }
 
     pub(super) fn bdev(&self) -> *mut bindings::block_device {
@@ -105,16 +121,51 @@ impl Device {
         .ok()?;
         Some(Profile {
             format,
+            // SAFETY: By the type invariant the device is open.
+            number: unsafe { bindings::sp_bdev_profile(self.bdev()) },
             device_checks: integrity.flags & bindings::SP_BLK_INTEGRITY_DEVICE_CAPABLE != 0,
             stored: true,
         })
     }
+
+    /// Whether the device, and all that it is made of, show `profile` now. Any context.
+    pub fn shows(&self, profile: &Profile) -> bool {
+        if profile.stored {
+            self.below.shows(profile.number)
+        } else {
+            // SAFETY: By the type invariant the device is open.
+            profile.number == unsafe { bindings::sp_bdev_profile(self.bdev()) }
+        }
+    }
+
+    /// Whether the device says now that it checks the guard of a write itself
+    /// (`BLK_INTEGRITY_DEVICE_CAPABLE`). Any context.
+    pub fn checks(&self) -> bool {
+        // SAFETY: By the type invariant the device is open.
+        unsafe { bindings::sp_bdev_profile_checks(self.bdev()) }
+    }
+
+    /// Whether an error of a disk below arrives as it was, with nobody in between who acts on it.
+    /// What changes below counts as unknown until it has been looked at. Any context.
+    pub fn passes_errors(&self) -> bool {
+        self.below.passes()
+    }
+
+    /// Whether bios wait in the device while it is suspended. Any context.
+    pub(super) fn defers(&self) -> bool {
+        self.below.defers()
+    }
+
+    /// Sleeps while a queue below is frozen, after which its profile may be another one.
+    pub(super) fn thaw(&self) {
+        self.below.thaw();
+    }
 }
 
-impl Drop for Device {
+impl Drop for Open {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the device is open, and ours to close.
-        unsafe { bindings::dm_put_device(self.ti.as_ptr(), self.dm_dev()) }
+        unsafe { bindings::dm_put_device(self.ti.as_ptr(), self.dev.as_ptr()) }
     }
 }
 
@@ -125,6 +176,8 @@ impl Drop for Device {
 pub struct Profile {
     /// The format of the metadata.
     pub format: pi::Format,
+    /// What tells the device's profiles apart.
+    number: u64,
     /// Whether the device itself checks the guard of a write (`BLK_INTEGRITY_DEVICE_CAPABLE`).
     pub device_checks: bool,
     /// Whether the metadata goes to the device; if not, it serves to see whether data changes.
@@ -137,9 +190,11 @@ impl Profile {
     ///
     /// It is the widest that there is, since nothing else tells a changed block from one that is
     /// the same. `None` where a logical block is no interval.
-    pub fn snapshot(logical_block_size: u32) -> Option<Self> {
-        let exp = logical_block_size.checked_ilog2()?;
+    pub fn snapshot(device: &Device) -> Option<Self> {
+        let exp = device.logical_block_size().checked_ilog2()?;
         Some(Self {
+            // SAFETY: By its type invariant the device is open.
+            number: unsafe { bindings::sp_bdev_profile(device.bdev()) },
             format: pi::Format::new(pi::Checksum::Crc64Nvme, false, exp as u8, 16, 0).ok()?,
             device_checks: false,
             stored: false,

@@ -6,6 +6,7 @@
 //! [`dm::Target`] and is registered by [`dm::Registration`]; what it can do with an I/O at a time
 //! is what the methods of [`dm::Io`] in its phase offer.
 
+mod below;
 mod bio;
 mod counters;
 mod destination;
@@ -18,6 +19,7 @@ mod private;
 mod segment;
 mod status;
 mod submitter;
+mod writes;
 
 pub mod dm;
 pub mod trace;

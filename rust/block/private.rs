@@ -3,6 +3,7 @@
 //! Bios of our own: over a private copy of somebody's data, or over the data itself once more.
 
 use super::{
+    destination::Attached,
     metadata::Metadata,
     pool::{Effort, PagePool},
     segment::Segment,
@@ -12,11 +13,14 @@ use super::{
     Status, //
 };
 use crate::bindings;
-use core::{mem::size_of, ptr::NonNull};
+use core::{
+    mem::{size_of, MaybeUninit},
+    ptr::NonNull, //
+};
 use kernel::{
     error::to_result,
     new_mutex,
-    page::PAGE_SIZE,
+    page::{Page, PAGE_SIZE},
     prelude::*,
     sync::Mutex,
     types::Opaque, //
@@ -27,6 +31,9 @@ pub(super) const MAX_COPY: u32 = bindings::BIO_MAX_VECS * PAGE_SIZE as u32;
 
 /// What a private bio keeps in front of itself: the pool that its pages go back to.
 type FrontPad = *const BioPool;
+
+/// Times that a bio is sent to a device without waiting there, before it may.
+const HASTE: u32 = 3;
 
 /// Where private bios and their pages come from.
 ///
@@ -39,6 +46,8 @@ pub(super) struct BioPool {
     /// Held by whoever needs more than one page of the reserve. Two of them could each have what
     /// the other waits for.
     whole: Pin<KBox<Mutex<()>>>,
+    /// Where reads go whose data nobody wants.
+    waste: Page,
 }
 
 // SAFETY: A bio set has locks of its own.
@@ -50,6 +59,7 @@ impl BioPool {
     /// A pool that keeps `bios` bios and `pages` pages. Sleeps; fails with `ENOMEM`.
     pub(super) fn new(bios: u16, pages: u16) -> Result<Self> {
         let pages = PagePool::new(pages)?;
+        let waste = Page::alloc_page(GFP_KERNEL)?;
         let whole = KBox::pin_init(new_mutex!((), "stable_pages_whole"), GFP_KERNEL)?;
         let set = KBox::new(Opaque::<bindings::bio_set>::zeroed(), GFP_KERNEL)?;
         // SAFETY: The set is zeroed, ours, and does not move: it is on the heap.
@@ -62,7 +72,12 @@ impl BioPool {
             )
         })?;
         // INVARIANT: Initialised right here.
-        Ok(Self { set, pages, whole })
+        Ok(Self {
+            set,
+            pages,
+            whole,
+            waste,
+        })
     }
 
     /// A bio over pages of its own for up to `bytes` bytes, of `source`'s operation and flags, for
@@ -192,15 +207,21 @@ impl Drop for BioPool {
 pub(super) struct PrivateBio<'a> {
     bio: NonNull<bindings::bio>,
     pool: &'a BioPool,
+    /// Whether it has metadata; or why it cannot be submitted.
+    attached: Result<Attached, Status>,
 }
 
 impl<'a> PrivateBio<'a> {
     /// The operation and flags of a private bio: those of `source`, but with no payload yet, and
-    /// completed by interrupt, since nobody polls for it, and from no per-CPU cache.
+    /// completed by interrupt, since nobody polls for it, and from no per-CPU cache. Whether it may
+    /// fail early is for [`Destination::admit`] to say.
     fn opf(source: &Bio) -> u32 {
         // SAFETY: By its type invariant the bio is valid.
         let opf = unsafe { (*source.as_raw()).bi_opf };
-        opf & !(bindings::SP_REQ_INTEGRITY | bindings::SP_REQ_POLLED | bindings::SP_REQ_ALLOC_CACHE)
+        opf & !(bindings::SP_REQ_INTEGRITY
+            | bindings::SP_REQ_POLLED
+            | bindings::SP_REQ_ALLOC_CACHE
+            | bindings::SP_REQ_RAHEAD)
     }
 
     /// # Safety
@@ -219,6 +240,7 @@ impl<'a> PrivateBio<'a> {
             // SAFETY: The caller vouches for a bio.
             bio: unsafe { NonNull::new_unchecked(bio) },
             pool,
+            attached: Ok(Attached::No),
         }
     }
 
@@ -232,14 +254,14 @@ impl<'a> PrivateBio<'a> {
         unsafe { (*self.raw()).bi_opf &= !bindings::SP_REQ_NOWAIT };
     }
 
-    /// The private data from `skip` bytes after its start to the end of that page; nothing behind
-    /// the end. Not for a clone, whose data is not private.
-    pub(super) fn data(&self, skip: u32) -> &[u8] {
+    /// The private data from `skip` bytes after its start to the end of that page; none behind the
+    /// end. Not for a clone, whose data is not private.
+    pub(super) fn data(&self, skip: u32) -> Option<Segment<'_>> {
         let page = skip as usize / PAGE_SIZE;
         let offset = skip as usize % PAGE_SIZE;
         // SAFETY: By the type invariant the bio is valid.
         if page >= usize::from(unsafe { (*self.raw()).bi_vcnt }) {
-            return &[];
+            return None;
         }
         // SAFETY: There are `bi_vcnt` vectors. The pages of the pool are not in high memory, so
         // that a mapping is an address and needs no unmapping; each begins with its vector, and is
@@ -247,9 +269,9 @@ impl<'a> PrivateBio<'a> {
         unsafe {
             let vec = &*(*self.raw()).bi_io_vec.add(page);
             let start = bindings::kmap_local_page(vec.bv_page).cast::<u8>();
-            core::slice::from_raw_parts(start, vec.bv_len as usize)
-                .get(offset..)
-                .unwrap_or(&[])
+            let data = core::slice::from_raw_parts(start, vec.bv_len as usize).get(offset..)?;
+            let page = NonNull::new_unchecked(vec.bv_page);
+            (!data.is_empty()).then(|| Segment::of_private(data, page, offset))
         }
     }
 
@@ -257,6 +279,12 @@ impl<'a> PrivateBio<'a> {
     pub(super) fn bytes(&self) -> u32 {
         // SAFETY: By the type invariant the bio is valid.
         unsafe { (*self.raw()).bi_iter.bi_size }
+    }
+
+    /// The first sector, in units of 512 bytes, of the device that the bio is for.
+    pub(super) fn sector(&self) -> u64 {
+        // SAFETY: By the type invariant the bio is valid.
+        unsafe { (*self.raw()).bi_iter.bi_sector }
     }
 
     /// Keeps the bio apart from others, whose changed pages would fail it, too.
@@ -275,7 +303,8 @@ impl<'a> PrivateBio<'a> {
         }
     }
 
-    /// Attaches metadata for the bio's data.
+    /// Attaches metadata for the bio's data, if the device takes that now; where it does not, and
+    /// would have to, the bio cannot be submitted any more. See [`Destination::admit`].
     ///
     /// # Safety
     ///
@@ -290,15 +319,71 @@ impl<'a> PrivateBio<'a> {
         let bio = unsafe { Bio::from_raw(self.raw()) };
         let bytes = self.bytes();
         // SAFETY: The caller keeps both.
-        unsafe { to.attach(bio, payload, metadata, bytes) };
+        self.attached = unsafe { to.attach(bio, payload, metadata, bytes) };
+    }
+
+    /// Whether the bio has metadata; or why it cannot be submitted.
+    pub(super) fn attached(&self) -> Result<Attached, Status> {
+        self.attached
     }
 
     /// Submits the bio and sleeps until it has ended.
-    pub(super) fn submit_and_wait(&mut self) -> Status {
-        // SAFETY: By the type invariant the bio is ours and can be submitted.
-        unsafe { bindings::submit_bio_wait(self.raw()) };
-        // SAFETY: It has ended, so it is ours again.
-        Status::from_raw(unsafe { (*self.raw()).bi_status })
+    ///
+    /// One that does not wait in the device may have failed because that is suspended. So when that
+    /// lets I/O pass, it is sent again; if without its metadata, since the device does not show the
+    /// profile any more, it may wait.
+    pub(super) fn submit_and_wait(&mut self, to: &Destination<'_>) -> Status {
+        if let Err(status) = self.attached {
+            return status;
+        }
+        let mut start = MaybeUninit::uninit();
+        // SAFETY: By the type invariant the bio is ours.
+        unsafe { bindings::sp_bio_keep_start(self.raw(), start.as_mut_ptr()) };
+        for tried in 1.. {
+            // SAFETY: By the type invariant the bio is ours and can be submitted.
+            unsafe { bindings::submit_bio_wait(self.raw()) };
+            // SAFETY: It has ended, so it is ours again.
+            let status = Status::from_raw(unsafe { (*self.raw()).bi_status });
+            if status.is_ok()
+                || status == Status::PROTECTION
+                || self.attached != Ok(Attached::Hasty)
+            {
+                return status;
+            }
+            // SAFETY: The device is open. The bio has ended; its start was kept.
+            unsafe {
+                let sector = (*start.as_ptr()).data.bi_sector;
+                bindings::sp_bdev_wait(to.device.bdev(), sector, self.pool.waste.as_ptr());
+                bindings::sp_bio_start_again(self.raw(), start.as_ptr());
+            }
+            if let Err(status) = self.attach_again(to, tried == HASTE) {
+                return status;
+            }
+        }
+        Status::IOERR
+    }
+
+    /// Decides anew whether the metadata of a bio that has ended can go with it, and whether it
+    /// `waits`.
+    fn attach_again(&mut self, to: &Destination<'_>, waits: bool) -> Result<(), Status> {
+        // SAFETY: By the type invariant the bio is ours.
+        unsafe { (*self.raw()).bi_opf &= !bindings::SP_REQ_RAHEAD };
+        // SAFETY: As above.
+        let attached = to.admit(unsafe { Bio::from_raw(self.raw()) });
+        self.attached = match attached? {
+            Attached::No => {
+                // SAFETY: The bio is ours, and the payload is not the block layer's to free.
+                unsafe { bindings::sp_payload_detach(self.raw()) };
+                Ok(Attached::No)
+            }
+            _ if waits => Ok(Attached::Yes),
+            attached => Ok(attached),
+        };
+        if self.attached != Ok(Attached::Hasty) {
+            // SAFETY: As above.
+            unsafe { (*self.raw()).bi_opf &= !bindings::SP_REQ_RAHEAD };
+        }
+        Ok(())
     }
 
     /// Submits the bio in `clone`'s stead: when it ends, `clone` ends in the same way.
@@ -329,6 +414,7 @@ impl<'a> PrivateBio<'a> {
             PrivateBio {
                 bio: NonNull::new_unchecked(bio),
                 pool: &**bio.cast::<FrontPad>().sub(1),
+                attached: Ok(Attached::No),
             }
         };
         // SAFETY: The bio is ours.
@@ -375,7 +461,7 @@ impl Filler<'_> {
     pub(super) fn push<E>(
         &mut self,
         segment: &Segment<'_>,
-        mut f: impl FnMut(&[u8]) -> Result<(), E>,
+        mut f: impl FnMut(&Segment<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let len = crate::pi::Data::len(segment);
         let mut at = 0;
@@ -400,7 +486,10 @@ impl Filler<'_> {
                 core::slice::from_raw_parts_mut(page.add(self.done), room)
             };
             let n = segment.slice(at..len).copy_to(to);
-            f(&to[..n])?;
+            // SAFETY: Of that page, from `done` on.
+            f(&unsafe {
+                Segment::of_private(&to[..n], NonNull::new_unchecked(vec.bv_page), self.done)
+            })?;
             at += n;
             self.done += n;
         }

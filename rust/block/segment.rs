@@ -13,7 +13,8 @@ use core::{marker::PhantomData, ops::Range, ptr::NonNull};
 /// # Invariants
 ///
 /// `start` is valid for reads of `len` bytes for the lifetime `'a`; it is the mapping of a part of
-/// `page` that begins at `offset`. The page is part of an I/O that has not been reported as ended.
+/// `page` that begins at `offset`. The page is part of an I/O that has not been reported as ended,
+/// or of a private bio.
 pub struct Segment<'a> {
     start: NonNull<u8>,
     len: usize,
@@ -23,6 +24,26 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
+    /// A part of a page of a private bio, which begins at `offset`.
+    ///
+    /// # Safety
+    ///
+    /// `data` must be that part of `page`, mapped.
+    pub(super) unsafe fn of_private(
+        data: &'a [u8],
+        page: NonNull<bindings::page>,
+        offset: usize,
+    ) -> Self {
+        // INVARIANT: A slice is valid for reads; the caller vouches for the page.
+        Self {
+            start: NonNull::from(data).cast(),
+            len: data.len(),
+            page,
+            offset,
+            _mapping: PhantomData,
+        }
+    }
+
     /// The part of the segment that is inside of `range`, in bytes from its start.
     pub fn slice(&self, range: Range<usize>) -> Segment<'a> {
         let skip = range.start.min(self.len);
@@ -66,15 +87,15 @@ impl<'a> Segment<'a> {
     /// Copies `from` to the start of the segment, which must be memory that a read is to fill.
     ///
     /// Returns the number of bytes, the shorter of the two.
-    pub(super) fn fill(&self, from: &[u8]) -> usize {
-        let n = self.len.min(from.len());
+    pub(super) fn fill(&self, from: &Segment<'_>) -> usize {
+        let n = self.len.min(from.len);
         // SAFETY: By the type invariant that is a part of the page, which the caller knows to be
         // one that the device was to write to.
         unsafe {
             bindings::sp_copy_to_page(
                 self.page.as_ptr(),
                 self.offset as u32,
-                from.as_ptr().cast(),
+                from.start.as_ptr().cast_const().cast(),
                 n as u32,
             )
         };

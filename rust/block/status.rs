@@ -28,6 +28,16 @@ impl Status {
         self == Self::OK
     }
 
+    /// The number of the status, a `blk_status_t`.
+    pub fn code(self) -> u8 {
+        self.0
+    }
+
+    /// The status with this number.
+    pub fn from_code(code: u8) -> Self {
+        Self(code)
+    }
+
     pub(super) fn from_raw(raw: bindings::blk_status_t) -> Self {
         Self(raw)
     }

@@ -12,7 +12,7 @@
 use core::{ffi::CStr, fmt, str::FromStr};
 
 /// Optional arguments that there are.
-const KEYS: usize = 6;
+const KEYS: usize = 7;
 
 /// A table line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +32,14 @@ pub struct Args {
     /// How a write is kept stable.
     pub policy: Policy,
     /// Whether reads are verified; where nothing is said, those of a device with an integrity
-    /// profile are.
+    /// profile are, as long as it shows that.
     pub verify: Option<bool>,
     /// Whether filesystems above are told to wait.
     pub waits: Switch,
     /// Whether a write is compared with its tuples after it has succeeded.
     pub recheck: Switch,
+    /// Whether a rejection by what is below is relied upon.
+    pub trust: Switch,
     /// The application tag to write.
     pub app_tag: u16,
     /// Whether the mapped device shows the profile of the device below.
@@ -74,6 +76,19 @@ pub enum Switch {
     Off,
 }
 
+/// Whether reads are verified, by the word of the table line or of a message, or without one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Verify {
+    /// They are not.
+    #[default]
+    Off,
+    /// They are while the device shows its profile, since nobody said anything.
+    Possible,
+    /// They are, and fail where that cannot be.
+    Required,
+}
+
 /// Why a table line is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -95,6 +110,8 @@ pub enum Refusal {
     VerifyWithoutProfile,
     /// `passthrough` over a device without an integrity profile.
     PassthroughWithoutProfile,
+    /// `policy:optimistic` over what is not known to hand an error on as it is.
+    OptimisticWithoutTrust,
 }
 
 /// The name of an optional argument.
@@ -108,6 +125,8 @@ pub enum Key {
     Waits,
     /// `recheck:`
     Recheck,
+    /// `trust:`
+    Trust,
     /// `app_tag:`
     AppTag,
     /// `passthrough`
@@ -120,6 +139,7 @@ struct Options {
     verify: Option<bool>,
     waits: Option<Switch>,
     recheck: Option<Switch>,
+    trust: Option<Switch>,
     app_tag: Option<u16>,
     passthrough: Option<()>,
 }
@@ -156,6 +176,7 @@ impl<'a> Line<'a> {
             verify: self.options.verify,
             waits: self.options.waits.unwrap_or_default(),
             recheck: self.options.recheck.unwrap_or_default(),
+            trust: self.options.trust.unwrap_or_default(),
             app_tag: self.options.app_tag.unwrap_or_default(),
             passthrough: self.options.passthrough.is_some(),
         }
@@ -163,17 +184,21 @@ impl<'a> Line<'a> {
 }
 
 impl Args {
-    /// The same arguments over a device that has an integrity profile, or has none.
+    /// The same arguments over a device that has an integrity profile, or has none, and that is
+    /// known to hand an error of a disk on as it is (`passes`), or is not.
     ///
-    /// What the device makes the default is no longer said then, so that it is not printed.
-    pub fn over(mut self, profile: bool) -> Result<Self, Refusal> {
+    /// What is not verified without a profile is no longer said then, so that it is not printed.
+    pub fn over(mut self, profile: bool, passes: bool) -> Result<Self, Refusal> {
         if !profile && self.verify == Some(true) {
             return Err(Refusal::VerifyWithoutProfile);
         }
         if !profile && self.passthrough {
             return Err(Refusal::PassthroughWithoutProfile);
         }
-        self.verify = self.verify.filter(|verify| *verify != profile);
+        if self.policy.needs_trust() && !self.trust.decide(passes) {
+            return Err(Refusal::OptimisticWithoutTrust);
+        }
+        self.verify = self.verify.filter(|_| profile);
         Ok(self)
     }
 }
@@ -189,6 +214,7 @@ impl Options {
             "verify" => set(&mut self.verify, on_off(value), Key::Verify),
             "waits" => set(&mut self.waits, value.parse().ok(), Key::Waits),
             "recheck" => set(&mut self.recheck, value.parse().ok(), Key::Recheck),
+            "trust" => set(&mut self.trust, value.parse().ok(), Key::Trust),
             "app_tag" => set(&mut self.app_tag, app_tag(value), Key::AppTag),
             "passthrough" => Err(Refusal::Value(Key::Passthrough)),
             _ => Err(Refusal::Unknown(i)),
@@ -238,6 +264,11 @@ impl Policy {
         matches!(self, Self::Wait | Self::Detect)
     }
 
+    /// Whether the policy relies on a rejection by what is below.
+    pub fn needs_trust(self) -> bool {
+        matches!(self, Self::Optimistic)
+    }
+
     /// The policy of which `as u8` made this number; the default for any other.
     pub fn from_u8(number: u8) -> Self {
         const OPTIMISTIC: u8 = Policy::Optimistic as u8;
@@ -282,6 +313,15 @@ impl fmt::Display for Policy {
 }
 
 impl Switch {
+    /// Yes or no, where `best` is what is best.
+    pub fn decide(self, best: bool) -> bool {
+        match self {
+            Self::Auto => best,
+            Self::On => true,
+            Self::Off => false,
+        }
+    }
+
     /// The switch of which `as u8` made this number; the default for any other.
     pub fn from_u8(number: u8) -> Self {
         const ON: u8 = Switch::On as u8;
@@ -289,6 +329,37 @@ impl Switch {
         match number {
             ON => Self::On,
             OFF => Self::Off,
+            _ => Self::default(),
+        }
+    }
+}
+
+impl Verify {
+    /// What `said` means over a device with a profile, or without one.
+    pub fn new(said: Option<bool>, profile: bool) -> Self {
+        match said {
+            Some(true) => Self::Required,
+            None if profile => Self::Possible,
+            None | Some(false) => Self::Off,
+        }
+    }
+
+    /// What says the same over a device with a profile, or without one.
+    pub fn said(self, profile: bool) -> Option<bool> {
+        match self {
+            Self::Off => profile.then_some(false),
+            Self::Possible => None,
+            Self::Required => Some(true),
+        }
+    }
+
+    /// Of which `as u8` made this number; the default for any other.
+    pub fn from_u8(number: u8) -> Self {
+        const POSSIBLE: u8 = Verify::Possible as u8;
+        const REQUIRED: u8 = Verify::Required as u8;
+        match number {
+            POSSIBLE => Self::Possible,
+            REQUIRED => Self::Required,
             _ => Self::default(),
         }
     }
@@ -322,11 +393,13 @@ impl fmt::Display for Args {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waits = self.waits != Switch::Auto;
         let recheck = self.recheck != Switch::Auto;
+        let trust = self.trust != Switch::Auto;
         let app_tag = self.app_tag != 0;
         let said = [
             self.verify.is_some(),
             waits,
             recheck,
+            trust,
             app_tag,
             self.passthrough,
         ];
@@ -340,6 +413,9 @@ impl fmt::Display for Args {
         }
         if recheck {
             write!(f, " recheck:{}", self.recheck)?;
+        }
+        if trust {
+            write!(f, " trust:{}", self.trust)?;
         }
         if app_tag {
             write!(f, " app_tag:{:#06x}", self.app_tag)?;
@@ -367,26 +443,32 @@ impl Refusal {
                     c"optional argument 4 is unknown",
                     c"optional argument 5 is unknown",
                     c"optional argument 6 is unknown",
+                    c"optional argument 7 is unknown",
                 ];
                 TEXTS
                     .get(i)
                     .copied()
-                    .unwrap_or(c"an optional argument behind the sixth is unknown")
+                    .unwrap_or(c"an optional argument behind the seventh is unknown")
             }
             Self::Twice(Key::Policy) => c"policy: given twice",
             Self::Twice(Key::Verify) => c"verify: given twice",
             Self::Twice(Key::Waits) => c"waits: given twice",
             Self::Twice(Key::Recheck) => c"recheck: given twice",
+            Self::Twice(Key::Trust) => c"trust: given twice",
             Self::Twice(Key::AppTag) => c"app_tag: given twice",
             Self::Twice(Key::Passthrough) => c"passthrough: given twice",
             Self::Value(Key::Policy) => c"policy: not one of auto, optimistic, copy, wait, detect",
             Self::Value(Key::Verify) => c"verify: not one of on, off",
             Self::Value(Key::Waits) => c"waits: not one of auto, on, off",
             Self::Value(Key::Recheck) => c"recheck: not one of auto, on, off",
+            Self::Value(Key::Trust) => c"trust: not one of auto, on, off",
             Self::Value(Key::AppTag) => c"app_tag: not a number from 0 to 0xfffe",
             Self::Value(Key::Passthrough) => c"passthrough: takes no value",
             Self::VerifyWithoutProfile => c"verify: the device has no integrity profile",
             Self::PassthroughWithoutProfile => c"passthrough: the device has no integrity profile",
+            Self::OptimisticWithoutTrust => {
+                c"policy: optimistic relies on what is below, which is not known to hand errors on as they are; trust:on says that it does"
+            }
         }
     }
 }

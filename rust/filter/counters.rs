@@ -14,7 +14,7 @@ macro_rules! counters {
         /// - `writes` is `in_place`, `copied` and `forwarded` together.
         /// - `copied` is all of `copied_<class>` together.
         /// - `unstable` and `blameless` together are `repaired` and `unrepaired` together.
-        /// - `reads_verified` includes `false_alarms` and `corrupt`.
+        /// - `reads_verified` includes `false_alarms`, `corrupt` and `reads_unsettled`.
         #[derive(Clone, Copy)]
         pub(super) enum Counter {
             $($(#[$doc])* $variant,)*
@@ -70,10 +70,16 @@ counters! {
     Unrepaired = "unrepaired",
     /// Reads that were compared with their tuples.
     ReadsVerified = "reads_verified",
-    /// Of these, those that did not match because the memory had changed.
+    /// Of these, those that did not match at first, but did when they were read again: their memory
+    /// had changed, or a write to the same sectors was in flight.
     FalseAlarms = "false_alarms",
     /// Those that do not match on the medium.
     Corrupt = "corrupt",
+    /// Times that a read waited for the writes in flight to settle.
+    ReadsWaited = "reads_waited",
+    /// Reads that ended without an answer, since there was another write to the same interval in
+    /// flight each time.
+    ReadsUnsettled = "reads_unsettled",
 }
 
 impl Counter {
@@ -116,6 +122,8 @@ impl Counters {
             Event::Verified => Counter::ReadsVerified,
             Event::FalseAlarm => Counter::FalseAlarms,
             Event::Corrupt => Counter::Corrupt,
+            Event::Waited => Counter::ReadsWaited,
+            Event::Unsettled => Counter::ReadsUnsettled,
         };
         self.add(counter, 1);
     }

@@ -50,6 +50,10 @@ pub enum Refusal {
     Waits,
     /// `verify on` over a device without an integrity profile.
     VerifyWithoutProfile,
+    /// `trust`, which only a table line can say.
+    Trust,
+    /// `policy optimistic` over what is not trusted.
+    OptimisticWithoutTrust,
 }
 
 impl Message {
@@ -71,14 +75,19 @@ impl Message {
             "reset" if values.is_empty() => Ok(Self::Reset),
             "reset" => Err(Refusal::Extra),
             "waits" => Err(Refusal::Waits),
+            "trust" => Err(Refusal::Trust),
             _ => Err(Refusal::Unknown),
         }
     }
 
-    /// The same message to a device that has an integrity profile, or has none.
-    pub fn over(self, profile: bool) -> Result<Self, Refusal> {
+    /// The same message to a device that has an integrity profile, or has none, and whose rejections
+    /// are relied upon, or are not.
+    pub fn over(self, profile: bool, trusted: bool) -> Result<Self, Refusal> {
         match self {
             Self::Verify(true) if !profile => Err(Refusal::VerifyWithoutProfile),
+            Self::Policy(policy) if policy.needs_trust() && !trusted => {
+                Err(Refusal::OptimisticWithoutTrust)
+            }
             message => Ok(message),
         }
     }
@@ -105,6 +114,10 @@ impl Refusal {
             Self::Recheck => "recheck: not one of auto, on, off",
             Self::Waits => "waits: cannot be changed live, only by a table",
             Self::VerifyWithoutProfile => "verify: the device has no integrity profile",
+            Self::Trust => "trust: cannot be changed live, only by a table",
+            Self::OptimisticWithoutTrust => {
+                "policy: optimistic relies on what is below, which is not trusted"
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ pub mod settle;
 mod write;
 
 use self::{
-    args::{Args, Policy, Switch},
+    args::{Args, Policy, Switch, Verify},
     counters::{Counter, Counters},
     message::Message,
     owners::Owners,
@@ -33,6 +33,8 @@ use crate::block::{
         Completing,
         Ended,
         Io,
+        Looked,
+        Looking,
         Mapped,
         Mapping,
         Setup,
@@ -71,6 +73,8 @@ pub struct StablePi {
     live: Live,
     counters: Counters,
     owners: Owners,
+    /// The device below does not show `profile` any more.
+    changed: Atomic<bool>,
 }
 
 /// What messages change, each for the next bio.
@@ -84,9 +88,10 @@ struct Live {
 ///
 /// ```text
 /// Passed                                    nothing to look at when it ends
-/// Written ── rejected, or to recheck ──▶ Suspect    for a worker
-/// Copied ─── rejected ─────────────────▶ Rejected   for a worker
-/// Fetched ── unless it failed ─────────▶ Arrived    for a worker
+/// Written ── rejected, or to recheck ──▶ Suspect ── to be repaired ──▶ Unstable
+/// Copied ─── rejected ─────────────────▶ Rejected
+/// Fetched ── unless it failed ─────────▶ Arrived ── does not match ──▶ Doubtful
+///                                        for a look                   for what may wait
 /// ```
 #[derive(Clone, Copy, Default)]
 pub enum State {
@@ -97,21 +102,25 @@ pub enum State {
     Written(write::Written),
     /// The same, and how the device ended it.
     Suspect(write::Written, Status),
+    /// The same, looked at.
+    Unstable(write::Unstable),
     /// A write that went down as a copy.
     Copied(write::Copied),
-    /// The same, and the device rejected it.
-    Rejected(write::Copied),
+    /// The same, and how the device ended it.
+    Rejected(write::Copied, Status),
     /// A read that is to be verified.
     Fetched(read::Fetched),
     /// The same, and how the device ended it.
     Arrived(read::Fetched, Status),
+    /// The same, looked at.
+    Doubtful(read::Doubtful),
 }
 
 impl Live {
     fn new(args: &Args, profile: bool) -> Self {
         Self {
             policy: Atomic::new(u32::from(args.policy as u8)),
-            verify: Atomic::new(u32::from(args.verify.unwrap_or(profile))),
+            verify: Atomic::new(u32::from(Verify::new(args.verify, profile) as u8)),
             recheck: Atomic::new(u32::from(args.recheck as u8)),
         }
     }
@@ -139,32 +148,59 @@ impl StablePi {
         Switch::from_u8(self.live.recheck.load(Relaxed) as u8)
     }
 
-    fn verifies(&self) -> bool {
-        self.profile.stored && self.live.verify.load(Relaxed) != 0
+    fn verify(&self) -> Verify {
+        Verify::from_u8(self.live.verify.load(Relaxed) as u8)
     }
 
-    fn facts(&self, payload: bool) -> Facts {
+    /// Whether reads are verified while the device below shows the profile.
+    fn verifies(&self) -> bool {
+        self.profile.stored && self.verify() != Verify::Off
+    }
+
+    /// Whether the device below shows what it showed when the table was made.
+    fn is_as_made(&self) -> bool {
+        self.device.shows(&self.profile)
+    }
+
+    fn facts(&self, as_made: bool, payload: bool) -> Facts {
         Facts {
             policy: self.policy(),
             recheck: self.recheck(),
+            trust: self.args.trust,
+            passes: self.device.passes_errors(),
             zoned: self.zoned,
-            profile: self.profile.stored,
-            checks: self.profile.device_checks,
+            profile: self.profile.stored && as_made,
+            checks: self.device.checks(),
             payload,
         }
+    }
+
+    /// Says when the device below is not what it was when the table was made, and when it is again.
+    fn look_below(&self, io: &Io<'_, Self, Mapping>) -> bool {
+        let as_made = self.is_as_made();
+        if self.changed.load(Relaxed) == as_made && self.changed.xchg(!as_made, Relaxed) == as_made
+        {
+            self.owners.report_below(self, as_made);
+            io.announce();
+        }
+        as_made
     }
 
     fn obey(&self, message: Message) {
         match message {
             Message::Policy(policy) => self.live.policy.store(u32::from(policy as u8), Relaxed),
-            Message::Verify(on) => self.live.verify.store(u32::from(on), Relaxed),
+            Message::Verify(on) => {
+                let verify = Verify::new(Some(on), self.profile.stored);
+                self.live.verify.store(u32::from(verify as u8), Relaxed)
+            }
             Message::Recheck(switch) => self.live.recheck.store(u32::from(switch as u8), Relaxed),
             Message::Reset => self.counters.reset(),
         }
     }
 
     fn take_message(&self, words: &[&str]) -> Result<(), message::Refusal> {
-        self.obey(Message::parse(words)?.over(self.profile.stored)?);
+        let trusted = self.facts(self.is_as_made(), false).trusted();
+        self.obey(Message::parse(words)?.over(self.profile.stored, trusted)?);
         Ok(())
     }
 }
@@ -174,16 +210,17 @@ fn outcome(status: Status) -> Outcome {
     match status {
         Status::OK => Outcome::Ok,
         Status::PROTECTION => Outcome::Protection,
-        _ => Outcome::Other,
+        _ => Outcome::Other(status.code()),
     }
 }
 
-/// The answer that goes up: `other` is the last one of the device.
-fn status(outcome: Outcome, other: Status) -> Status {
+/// The answer that goes up.
+fn status(outcome: Outcome) -> Status {
     match outcome {
         Outcome::Ok => Status::OK,
         Outcome::Protection => Status::PROTECTION,
-        Outcome::Other => other,
+        Outcome::Other(code) => Status::from_code(code),
+        Outcome::Empty => Status::IOERR,
     }
 }
 
@@ -197,13 +234,18 @@ impl Target for StablePi {
         let device = setup
             .open(line.device)
             .map_err(|e| TableError::failed(c"dev: the device cannot be opened", e))?;
-        let found = device.profile();
+        let found = device.profile().filter(|found| device.shows(found));
         let args = line
             .args()
-            .over(found.is_some())
+            .over(found.is_some(), device.passes_errors())
             .map_err(|e| TableError::invalid(e.text()))?;
+        if setup.shows_profile() && !args.passthrough {
+            return Err(TableError::invalid(
+                c"passthrough: the mapped device shows a profile now, and bios with payloads may wait in it",
+            ));
+        }
         let profile = found
-            .or_else(|| Profile::snapshot(device.logical_block_size()))
+            .or_else(|| Profile::snapshot(&device))
             .filter(|profile| profile.format.interval() <= MAX_INTERVAL)
             .ok_or(TableError::invalid(
                 c"dev: the integrity interval is longer than 4096 bytes",
@@ -238,6 +280,7 @@ impl Target for StablePi {
             live: Live::new(&args, profile.stored),
             counters: Counters::new().map_err(|e| TableError::failed(c"out of memory", e))?,
             owners: Owners::new(),
+            changed: Atomic::new(false),
         })
     }
 
@@ -252,18 +295,20 @@ impl Target for StablePi {
             return io.end(Status::NOTSUPP);
         }
         if bio.is_data_write() {
-            return write::map(self, io, self.destination(sector));
+            let as_made = self.look_below(&io);
+            return write::map(self, io, self.destination(sector), as_made);
         }
-        if bio.is_read() && self.verifies() {
-            return read::map(self, io, self.destination(sector));
+        if bio.is_read() && (self.verifies() || bio.payload().is_some()) {
+            let as_made = self.look_below(&io);
+            return read::map(self, io, self.destination(sector), as_made);
         }
         io.remap(&self.device, sector)
     }
 
     fn end_io(&self, mut io: Io<'_, Self, Completing>, status: Status) -> Ended {
         let (state, bytes) = (*io.state(), io.data_bytes());
-        // What ends so has not been tried, and whoever wants it comes again.
-        if status != Status::AGAIN {
+        let refused = io.was_refused(status);
+        if !refused {
             match state {
                 State::Written(written) => written.count(self, bytes),
                 State::Copied(copied) => copied.count(self, bytes),
@@ -271,12 +316,16 @@ impl Target for StablePi {
             }
         }
         let outcome = outcome(status);
+        let hasty = io.was_hasty() && matches!(outcome, Outcome::Other(_)) && !refused;
         let suspect = match state {
+            State::Written(written) if hasty => State::Suspect(written, status),
+            State::Copied(copied) if hasty => State::Rejected(copied, status),
+            State::Fetched(fetched) if hasty => State::Arrived(fetched, status),
             State::Written(written) if written.needs_look(outcome) => {
                 State::Suspect(written, status)
             }
-            State::Copied(copied) if copied.needs_look(outcome) => State::Rejected(copied),
-            State::Fetched(fetched) if settle::read_needs_look(outcome) => {
+            State::Copied(copied) if copied.needs_look(outcome) => State::Rejected(copied, status),
+            State::Fetched(fetched) if fetched.needs_look(outcome) => {
                 State::Arrived(fetched, status)
             }
             _ => return io.done(status),
@@ -285,12 +334,29 @@ impl Target for StablePi {
         io.defer()
     }
 
+    fn look(&self, mut io: Io<'_, Self, Looking>) -> Looked {
+        match *io.state() {
+            // It ended early, so there is nothing to be settled yet.
+            State::Suspect(_, status) if matches!(outcome(status), Outcome::Other(_)) => {
+                io.hand_on()
+            }
+            State::Suspect(written, status) => write::look(self, io, written, status),
+            State::Arrived(fetched, status) => read::look(self, io, fetched, status),
+            // There is nothing to see in a copy.
+            State::Rejected(..) => io.hand_on(),
+            // Only `end_io` defers, and only these.
+            _ => io.done(Status::IOERR),
+        }
+    }
+
     fn work(&self, io: &mut Io<'_, Self, Working>) -> Status {
         match *io.state() {
-            State::Suspect(written, status) => write::settle(self, io, written, status),
-            State::Rejected(copied) => write::send_again(self, io, copied),
-            State::Arrived(fetched, status) => read::settle(self, io, fetched, status),
-            // Only `end_io` defers, and only these.
+            // It ended early: it is sent with patience before anything else.
+            State::Suspect(written, _) => write::send_with_patience(self, io, written),
+            State::Unstable(unstable) => write::repair(self, io, unstable),
+            State::Rejected(copied, status) => write::send_again(self, io, copied, status),
+            State::Doubtful(doubtful) => read::reread(self, io, doubtful),
+            // Only `look` hands on, and only these.
             _ => Status::IOERR,
         }
     }
@@ -302,18 +368,22 @@ impl Target for StablePi {
     fn status(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let switch = |on| if on { "on" } else { "off" };
         let format = &self.profile.format;
+        let as_made = self.is_as_made();
+        let facts = self.facts(as_made, false);
         write!(
             out,
-            "policy:{} verify:{} recheck:{} profile:{} interval:{}",
+            "policy:{} verify:{} recheck:{} profile:{} interval:{} below:{} trust:{}",
             self.policy(),
             switch(self.verifies()),
-            switch(self.facts(false).rechecks()),
+            switch(facts.rechecks()),
             if self.profile.stored {
                 format.profile_name()
             } else {
                 "none"
             },
             format.interval(),
+            if as_made { "same" } else { "changed" },
+            switch(facts.trusted()),
         )?;
         for counter in Counter::ALL {
             write!(out, " {}:{}", counter.name(), self.counters.sum(counter))?;
@@ -324,8 +394,7 @@ impl Target for StablePi {
     fn table(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let args = Args {
             policy: self.policy(),
-            // What goes without saying stays unsaid.
-            verify: Some(self.verifies()).filter(|on| *on != self.profile.stored),
+            verify: self.verify().said(self.profile.stored),
             recheck: self.recheck(),
             ..self.args
         };

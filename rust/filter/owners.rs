@@ -109,6 +109,30 @@ impl Owners {
         );
     }
 
+    /// Logs that the device below does not show the profile of the table any more, or that it does
+    /// again, unless that has just been said.
+    pub(super) fn report_below(&self, filter: &StablePi, as_made: bool) {
+        if !self.is_due(mix(&[u64::MAX - 1, u64::from(as_made)])) {
+            return;
+        }
+        let (major, minor) = major_minor(filter.mapped);
+        let below = filter.device.name();
+        match as_made {
+            true => pr_notice!(
+                "stable-pi {major}:{minor}: {below} below is again as the table was made for\n"
+            ),
+            false if filter.profile.stored => pr_err!(
+                "stable-pi {major}:{minor}: {below} below does not show the profile that the table \
+                 was made for: what needs protection information fails, the rest goes on \
+                 without\n"
+            ),
+            false => pr_notice!(
+                "stable-pi {major}:{minor}: {below} below shows another profile than the table was \
+                 made for, which goes on without protection information\n"
+            ),
+        }
+    }
+
     /// Whether there has been no line about the owner with this number for a while.
     fn is_due(&self, owner: u64) -> bool {
         let now = self.born.elapsed().as_millis().max(1) as u32;

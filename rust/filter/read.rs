@@ -3,15 +3,26 @@
 //! Reads: on their way down, and when their data and tuples have arrived.
 
 use super::{
+    args::Verify,
     outcome,
-    settle::{self, Event, Outcome},
+    settle::{self, Doubt, Event, Outcome, Verdict},
     status,
     StablePi, //
     State,
 };
 use crate::{
     block::{
-        dm::{Io, Mapped, Mapping, Reread, Working},
+        dm::{
+            Deferred,
+            Io,
+            Looked,
+            Looking,
+            Mapped,
+            Mapping,
+            Reread,
+            Watch,
+            Working, //
+        },
         trace,
         Destination,
         Payload,
@@ -27,70 +38,199 @@ pub struct Fetched {
     sector: u64,
     /// What came from above for the tuples; without, they are ours.
     payload: Option<Payload>,
+    /// It is to be verified whatever becomes of it; else only when it has to be read again.
+    verify: bool,
+}
+
+impl Fetched {
+    /// Whether a worker is to look at it, since it ended with `outcome`.
+    pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
+        self.verify && settle::read_needs_look(outcome)
+    }
 }
 
 /// Sends a read to where its data is.
+///
+/// `as_made` says whether the device below shows the profile of the table. Without, there are no
+/// tuples, and the read ends unverified or not at all.
 pub(super) fn map(
     filter: &StablePi,
     mut io: Io<'_, StablePi, Mapping>,
     from: Destination<'_>,
+    as_made: bool,
 ) -> Mapped {
     let payload = io.bio().payload();
     let ready = match payload {
+        _ if !as_made => Ok(false),
         None => io.expect(&from),
-        Some(_) => io.reserve(&from),
+        Some(_) => io.reserve(&from).map(|()| true),
     };
-    if let Err(status) = ready {
-        return io.end(status);
+    match ready {
+        Err(status) => return io.end(status),
+        Ok(false) if payload.is_some() || filter.verify() == Verify::Required => {
+            return io.end(Status::IOERR)
+        }
+        Ok(false) => return io.remap(&filter.device, from.sector),
+        Ok(true) => {}
     }
     *io.state() = State::Fetched(Fetched {
         sector: from.sector,
         payload,
+        verify: filter.verifies(),
     });
     io.remap(&filter.device, from.sector)
 }
 
-/// Settles how a read ends that the device ended with `first`. May sleep.
-pub(super) fn settle(
+/// A read that is in doubt.
+#[derive(Clone, Copy)]
+pub struct Doubtful {
+    fetched: Fetched,
+    doubt: Doubt,
+    /// It has ended early, and says nothing of its data.
+    hasty: bool,
+    /// How long it had to wait to be looked at.
+    wait_ns: u64,
+}
+
+/// Looks at a read that the device ended with `first`. Does not wait.
+pub(super) fn look(
     filter: &StablePi,
-    io: &mut Io<'_, StablePi, Working>,
+    mut io: Io<'_, StablePi, Looking>,
     fetched: Fetched,
     first: Status,
-) -> Status {
+) -> Looked {
     let wait_ns = io.nanoseconds_since_deferred();
+    let from = filter.destination(fetched.sector);
     let mut arrived = Arrived {
-        from: filter.destination(fetched.sector),
+        from,
+        filter,
+        io: &mut io,
+        payload: fetched.payload,
+    };
+    let hasty = matches!(outcome(first), Outcome::Other(_));
+    let first = match hasty {
+        // It has not been tried with patience.
+        true => Outcome::Protection,
+        false => outcome(first),
+    };
+    let status = match settle::look_at_read(&mut arrived, first) {
+        Ok(Verdict::Ends(outcome)) => status(outcome),
+        Ok(Verdict::Unsettled(doubt)) => {
+            *io.state() = State::Doubtful(Doubtful {
+                fetched,
+                doubt,
+                hasty,
+                wait_ns,
+            });
+            return io.hand_on();
+        }
+        Err(failed) => failed,
+    };
+    trace_verify(filter, &io, &from, wait_ns);
+    io.done(status)
+}
+
+/// Settles how a read ends that is in doubt. May sleep.
+pub(super) fn reread(
+    filter: &StablePi,
+    io: &mut Io<'_, StablePi, Working>,
+    doubtful: Doubtful,
+) -> Status {
+    let Doubtful {
+        fetched,
+        doubt,
+        hasty,
+        wait_ns,
+    } = doubtful;
+    let from = filter.destination(fetched.sector);
+    let mut again = Again {
+        from,
         filter,
         io,
         payload: fetched.payload,
-        last: first,
+        hasty,
         reread: None,
+        watch: None,
+        wrong: Intervals::ALL,
+        never_matched: Intervals::ALL,
         bad: None,
     };
-    let settled = settle::settle_read(&mut arrived, outcome(first));
-    let settled = settled.map_or_else(|failed| failed, |outcome| status(outcome, arrived.last));
-
-    let (extent, total_ns) = (arrived.extent(), arrived.io.nanoseconds_since_deferred());
-    trace::verify(&extent, wait_ns, total_ns.saturating_sub(wait_ns));
+    let settled = settle::reread(&mut again, doubt).map_or_else(|failed| failed, status);
+    trace_verify(filter, again.io, &from, wait_ns);
     settled
 }
 
-/// A read in a worker's hands.
+fn trace_verify<P: Deferred>(
+    filter: &StablePi,
+    io: &Io<'_, StablePi, P>,
+    from: &Destination<'_>,
+    wait_ns: u64,
+) {
+    let verify_ns = io.nanoseconds_since_deferred().saturating_sub(wait_ns);
+    trace::verify(&filter.extent(from, io.data_bytes()), wait_ns, verify_ns);
+}
+
+/// A read that is looked at.
 struct Arrived<'f, 'w, 'a> {
+    filter: &'f StablePi,
+    io: &'w mut Io<'a, StablePi, Looking>,
+    from: Destination<'f>,
+    payload: Option<Payload>,
+}
+
+impl settle::Io for Arrived<'_, '_, '_> {
+    type Error = Status;
+
+    fn bytes(&self) -> u32 {
+        self.io.data_bytes()
+    }
+
+    fn note(&mut self, event: Event) {
+        self.filter.counters.count(event);
+    }
+}
+
+impl settle::Read for Arrived<'_, '_, '_> {
+    fn matches(&mut self) -> Result<bool, Status> {
+        Ok(self.io.verify(&self.from, self.payload.as_ref())? == 0)
+    }
+}
+
+/// A read that is read again.
+struct Again<'f, 'w, 'a> {
     filter: &'f StablePi,
     io: &'w mut Io<'a, StablePi, Working>,
     from: Destination<'f>,
     payload: Option<Payload>,
-    /// How the device has ended it last.
-    last: Status,
+    /// It has ended early, and says nothing of its data.
+    hasty: bool,
+    /// What was read last.
     reread: Option<Reread<'a>>,
+    /// The writes that came.
+    watch: Option<Watch<'a>>,
+    /// The intervals of what was read last that do not match; all that was not compared.
+    wrong: Intervals,
+    /// Those that have not matched since the watch began, nor right before.
+    never_matched: Intervals,
     /// The first interval that is wrong on the medium.
     bad: Option<(trace::Extent, pi::Mismatch)>,
 }
 
-impl Arrived<'_, '_, '_> {
+impl Again<'_, '_, '_> {
+    fn exp(&self) -> u8 {
+        self.from.profile.format.interval_exp()
+    }
+
     fn extent(&self) -> trace::Extent {
         self.filter.extent(&self.from, self.io.data_bytes())
+    }
+
+    /// Calls `report` for each interval of what was read last that does not match.
+    fn mismatches(&self, mut report: impl FnMut(pi::Mismatch)) -> Result<(), Status> {
+        let reread = self.reread.as_ref().ok_or(Status::IOERR)?;
+        self.io
+            .verify_again(&self.from, self.payload.as_ref(), reread, &mut report)?;
+        Ok(())
     }
 
     /// The read is corrupt: says so, once the bad intervals are known.
@@ -104,63 +244,139 @@ impl Arrived<'_, '_, '_> {
     }
 }
 
-impl settle::Read for Arrived<'_, '_, '_> {
+impl settle::Io for Again<'_, '_, '_> {
     type Error = Status;
 
     fn bytes(&self) -> u32 {
         self.io.data_bytes()
     }
 
-    fn matches(&mut self) -> Result<bool, Status> {
-        Ok(self.io.verify(&self.from, self.payload.as_ref())? == 0)
-    }
-
-    fn again(&mut self, skip: u32) -> Result<(Outcome, u32), Status> {
-        // What is left of the piece before would be waited for.
-        self.reread = None;
-        let (status, reread) = self
-            .io
-            .read_again(&self.from, self.payload.as_ref(), skip)?;
-        let bytes = reread.bytes();
-        self.reread = Some(reread);
-        self.last = status;
-        Ok((outcome(status), bytes))
-    }
-
-    fn matches_again(&mut self) -> Result<bool, Status> {
-        let Self {
-            filter,
-            io,
-            from,
-            payload,
-            reread,
-            bad,
-            ..
-        } = self;
-        let reread = reread.as_ref().ok_or(Status::IOERR)?;
-        let exp = from.profile.format.interval_exp();
-        let mismatches = io.verify_again(from, payload.as_ref(), reread, &mut |mismatch| {
-            let at = from.advance((mismatch.interval as u32) << exp);
-            let extent = filter.extent(&at, 1 << exp);
-            trace::read_mismatch(&extent, &mismatch);
-            bad.get_or_insert((extent, mismatch));
-        })?;
-        Ok(mismatches == 0)
-    }
-
-    fn hand_over(&mut self) -> Result<(), Status> {
-        let reread = self.reread.as_ref().ok_or(Status::IOERR)?;
-        Ok(self
-            .io
-            .hand_over(&self.from, self.payload.as_ref(), reread)?)
-    }
-
     fn note(&mut self, event: Event) {
+        if event == Event::FalseAlarm && self.hasty {
+            return;
+        }
         self.filter.counters.count(event);
         match event {
             Event::FalseAlarm => trace::false_alarm(&self.extent()),
             Event::Corrupt => self.raise(),
             _ => {}
+        }
+    }
+}
+
+impl settle::Reread for Again<'_, '_, '_> {
+    fn interval(&self) -> u32 {
+        1 << self.exp()
+    }
+
+    fn again(&mut self, skip: u32, most: u32) -> Result<(Outcome, u32), Status> {
+        // What is left of the piece before would be waited for.
+        self.reread = None;
+        self.wrong = Intervals::ALL;
+        let most = most.min(Intervals::MOST << self.exp());
+        let payload = self.payload.as_ref();
+        let (status, reread) = self.io.read_again(&self.from, payload, skip, most)?;
+        let bytes = reread.bytes();
+        self.reread = Some(reread);
+        Ok((outcome(status), bytes))
+    }
+
+    fn matching(&mut self) -> Result<u32, Status> {
+        let reread = self.reread.as_ref().ok_or(Status::IOERR)?;
+        let (skip, bytes) = (reread.skip(), reread.bytes());
+        if !reread.has_tuples() {
+            // The device does not show its profile any more.
+            return match self.payload.is_some() || self.filter.verify() == Verify::Required {
+                true => Err(Status::IOERR),
+                false => Ok(bytes),
+            };
+        }
+        let base = skip >> self.exp();
+        let mut first = None;
+        let mut wrong = Intervals::NONE;
+        self.mismatches(|mismatch| {
+            let interval = (mismatch.interval as u32).saturating_sub(base);
+            first.get_or_insert(interval);
+            wrong.insert(interval);
+        })?;
+        self.never_matched.retain(&wrong);
+        self.wrong = wrong;
+        Ok(first.map_or(bytes, |first| first << self.exp()))
+    }
+
+    fn hand_over(&mut self, bytes: u32) -> Result<(), Status> {
+        let reread = self.reread.as_mut().ok_or(Status::IOERR)?;
+        reread.shorten(bytes);
+        Ok(self
+            .io
+            .hand_over(&self.from, self.payload.as_ref(), reread)?)
+    }
+
+    fn wait(&mut self) -> Result<(), Status> {
+        // A write may be waiting for what either of them holds.
+        self.reread = None;
+        self.watch = None;
+        self.watch = Some(self.io.watch_writes(&self.from, self.io.data_bytes()));
+        self.never_matched = core::mem::replace(&mut self.wrong, Intervals::ALL);
+        Ok(())
+    }
+
+    fn disturbed(&mut self, skip: u32, bytes: u32) -> bool {
+        let from = self.from.advance(skip);
+        let watch = self.watch.as_ref();
+        watch.is_none_or(|watch| watch.is_disturbed(&from, bytes))
+    }
+
+    fn report(&mut self) -> Result<bool, Status> {
+        let exp = self.exp();
+        let skip = self.reread.as_ref().map_or(0, Reread::skip);
+        let mut bad = self.bad.take();
+        let mut found = false;
+        self.mismatches(|mismatch| {
+            let interval = mismatch.interval as u32;
+            let at = self.from.advance(interval << exp);
+            let watch = self.watch.as_ref();
+            let known = self
+                .never_matched
+                .contains(interval.saturating_sub(skip >> exp));
+            if !known || watch.is_none_or(|watch| watch.is_disturbed(&at, 1 << exp)) {
+                return;
+            }
+            found = true;
+            let extent = self.filter.extent(&at, 1 << exp);
+            trace::read_mismatch(&extent, &mismatch);
+            bad.get_or_insert((extent, mismatch));
+        })?;
+        self.bad = bad;
+        Ok(found)
+    }
+}
+
+/// A set of the first [`MOST`](Self::MOST) intervals of what was read.
+struct Intervals([u64; (Self::MOST / u64::BITS) as usize]);
+
+impl Intervals {
+    /// As many as are in a private bio of 256 pages, at 512 bytes each.
+    const MOST: u32 = 2048;
+
+    const NONE: Self = Self([0; (Self::MOST / u64::BITS) as usize]);
+    const ALL: Self = Self([u64::MAX; (Self::MOST / u64::BITS) as usize]);
+
+    fn contains(&self, interval: u32) -> bool {
+        let word = self.0.get((interval / u64::BITS) as usize);
+        word.is_some_and(|word| word & (1 << (interval % u64::BITS)) != 0)
+    }
+
+    fn insert(&mut self, interval: u32) {
+        if let Some(word) = self.0.get_mut((interval / u64::BITS) as usize) {
+            *word |= 1 << (interval % u64::BITS);
+        }
+    }
+
+    /// Leaves out those that are not in `other`.
+    fn retain(&mut self, other: &Self) {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word &= other;
         }
     }
 }

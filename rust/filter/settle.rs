@@ -2,10 +2,13 @@
 
 //! What is decided about a write and a read that have ended, without what carries it out.
 //!
-//! Two decisions: how a write ends that went down in place ([`settle`]); and how a read ends whose
-//! data is to be verified ([`settle_read`]). What they need to be done, they ask of a [`Write`] or a
-//! [`Read`], and tell it what there is to count. Which way a write goes down, and with which
-//! [`Promise`], is decided by a [`policy`](super::policy).
+//! Each is decided in two steps. The first never waits: [`look`] holds the data of a write that went
+//! down in place against its metadata, [`look_at_read`] that of a read. Most I/O ends there. What
+//! does not is settled by a second step, which waits for the device, and, a read, for writes:
+//! [`repair`] and [`reread`]; a copy that was rejected is sent down again by [`send_private`]. What
+//! they need to be done, they ask of what implements the traits here, and tell it what there is to
+//! count. Which way a write goes down, and with which [`Promise`], is decided by a
+//! [`policy`](super::policy).
 //!
 //! A request holds many bios, and one changed page fails it whole. So the first question about a
 //! write is whether it is this one whose data has changed. If so, the data is copied and the copy is
@@ -16,6 +19,20 @@
 /// Times that a write whose data has not changed is sent down in place again.
 pub const RETRIES: u32 = 2;
 
+/// Times that private data is sent down, or read, until a rejection of it is believed.
+///
+/// Nothing can change private data, so it is the device that means it, or a path to the device
+/// that invents errors. A path that does so for one command in 37 does it four times in a row for
+/// less than one in a million (37⁴ is 1.9 million), and a device that means it costs four I/Os.
+pub const TRIES: u32 = 4;
+
+/// Times that a read waits for writes to the same interval, each of which turns out to have been
+/// followed by another one, until it gives up.
+///
+/// With a write to the interval under way at every moment, and half of these moments being between
+/// a torn write and its repair, a read in 65536 gives up.
+pub const ROUNDS: u32 = 16;
+
 /// How the device ended an I/O.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -23,8 +40,10 @@ pub enum Outcome {
     Ok,
     /// `BLK_STS_PROTECTION`: data and protection information did not match.
     Protection,
-    /// It failed for another reason.
-    Other,
+    /// It failed for another reason, this `blk_status_t`.
+    Other(u8),
+    /// It is said to have succeeded, but with no data at all.
+    Empty,
 }
 
 /// What is to be counted.
@@ -32,7 +51,7 @@ pub enum Outcome {
 pub enum Event {
     /// A write that succeeded at once is about to be compared with its metadata.
     Rechecked,
-    /// A write whose data has not changed is about to be sent down in place again.
+    /// A write whose data has not changed, or a copy, is about to be sent down again.
     Retried,
     /// The data of a write in place was found changed. At most once for a write.
     Unstable,
@@ -45,10 +64,16 @@ pub enum Event {
     Unrepaired,
     /// The data of a read was compared with its metadata. At most once for a read.
     Verified,
+    /// A read that did not match in private pages either is about to wait for the writes in flight.
+    Waited,
     /// A verified read did not match at first, but does so in private pages.
     FalseAlarm,
-    /// A verified read does not match in private pages either.
+    /// A verified read does not match in private pages either, time and again, and no write was in
+    /// flight that could be the reason.
     Corrupt,
+    /// A verified read did not match, but each time another write to the same interval was in
+    /// flight.
+    Unsettled,
 }
 
 /// What is done about a write in place whose data has changed.
@@ -83,64 +108,124 @@ impl Promise {
         match outcome {
             Outcome::Ok => self.recheck,
             Outcome::Protection => true,
-            Outcome::Other => false,
+            Outcome::Other(_) | Outcome::Empty => false,
         }
     }
 }
 
-/// A write in place that has ended.
-pub trait Write {
+/// An I/O that has ended below.
+pub trait Io {
     /// Why something could not even be tried.
     type Error;
 
-    /// Whether the data, as it is now, differs from the metadata that went with it last.
-    fn changed(&mut self) -> Result<bool, Self::Error>;
-
-    /// Generates metadata anew, and sends the data down in place again, apart from other bios.
-    fn again(&mut self) -> Result<Outcome, Self::Error>;
-
-    /// Writes a private copy of the data, with metadata for the copy.
-    fn copy(&mut self) -> Result<Outcome, Self::Error>;
+    /// The bytes of data.
+    fn bytes(&self) -> u32;
 
     /// Counts `event`.
     fn note(&mut self, event: Event);
 }
 
-/// Settles how a write ends that went down with `promise` and came back with `outcome`.
-///
-/// It is sent down again at most [`RETRIES`] times in place and once as a copy. An error of the copy
-/// goes up, whatever it is: nobody else can have changed that.
-pub fn settle<W: Write>(
+/// A write that went down in place.
+pub trait Write: Io {
+    /// Whether the data, as it is now, differs from the metadata that went with it last. Does not
+    /// wait.
+    fn changed(&mut self) -> Result<bool, Self::Error>;
+}
+
+/// A write of which a private copy can be sent down.
+pub trait Private: Io {
+    /// Copies data from `skip` bytes after its start on, as much as memory allows, and writes the
+    /// copy with metadata for it. Returns how that ended, and of how many bytes.
+    fn copy(&mut self, skip: u32) -> Result<(Outcome, u32), Self::Error>;
+}
+
+/// A write in place that can be sent down again.
+pub trait Repair: Write + Private {
+    /// Generates metadata anew, and sends the data down in place again, apart from other bios.
+    fn again(&mut self) -> Result<Outcome, Self::Error>;
+}
+
+/// What a first look at an I/O comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict<T> {
+    /// It ends so.
+    Ends(Outcome),
+    /// It is to be settled by what may wait.
+    Unsettled(T),
+}
+
+/// What a write in place is suspected of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Suspicion {
+    /// Its data has changed.
+    Changed,
+    /// Nothing: it was rejected, but its data is what it was.
+    Nothing,
+}
+
+/// Looks at a write that went down with `promise` and came back with `outcome`. Does not wait.
+pub fn look<W: Write>(
     write: &mut W,
     promise: Promise,
     outcome: Outcome,
-) -> Result<Outcome, W::Error> {
+) -> Result<Verdict<Suspicion>, W::Error> {
     if !promise.needs_look(outcome) {
-        return Ok(outcome);
+        return Ok(Verdict::Ends(outcome));
     }
     if outcome == Outcome::Ok {
         write.note(Event::Rechecked);
     }
-    match promise.duty {
-        Duty::Repair => repair(write, promise, outcome),
-        Duty::Refuse => Ok(if find(write)? {
-            Outcome::Protection
-        } else {
-            outcome
-        }),
-        Duty::Report => {
-            find(write)?;
-            Ok(outcome)
+    let changed = write.changed()?;
+    if changed {
+        write.note(Event::Unstable);
+    }
+    Ok(match promise.duty {
+        Duty::Repair if changed => Verdict::Unsettled(Suspicion::Changed),
+        Duty::Repair if outcome != Outcome::Ok => Verdict::Unsettled(Suspicion::Nothing),
+        _ if !changed => Verdict::Ends(outcome),
+        duty => {
+            write.note(Event::Unrepaired);
+            Verdict::Ends(match duty {
+                Duty::Refuse => Outcome::Protection,
+                Duty::Repair | Duty::Report => outcome,
+            })
         }
+    })
+}
+
+/// Settles how a write ends that went down with `promise` and came back with `outcome`, where that
+/// may wait.
+pub fn settle<W: Repair>(
+    write: &mut W,
+    promise: Promise,
+    outcome: Outcome,
+) -> Result<Outcome, W::Error> {
+    match look(write, promise, outcome)? {
+        Verdict::Ends(outcome) => Ok(outcome),
+        Verdict::Unsettled(suspicion) => repair(write, promise, suspicion),
     }
 }
 
-fn repair<W: Write>(
+/// Settles how a write ends that went down with `promise` and is suspected of what
+/// [`look`] says.
+///
+/// It is sent down again at most [`RETRIES`] times in place and then as a
+/// [private](send_private) copy. An error of the copy goes up, whatever it is: nobody else can have
+/// changed that.
+pub fn repair<W: Repair>(
     write: &mut W,
     promise: Promise,
-    mut outcome: Outcome,
+    suspicion: Suspicion,
 ) -> Result<Outcome, W::Error> {
-    for left in (0..=RETRIES).rev() {
+    if suspicion == Suspicion::Changed {
+        return copy(write);
+    }
+    for _ in 0..RETRIES {
+        write.note(Event::Retried);
+        let outcome = write.again()?;
+        if !promise.needs_look(outcome) {
+            return Ok(outcome);
+        }
         if write.changed()? {
             write.note(Event::Unstable);
             return copy(write);
@@ -148,20 +233,13 @@ fn repair<W: Write>(
         if outcome == Outcome::Ok {
             return Ok(outcome);
         }
-        if left > 0 {
-            write.note(Event::Retried);
-            outcome = write.again()?;
-            if !promise.needs_look(outcome) {
-                return Ok(outcome);
-            }
-        }
     }
     write.note(Event::Blameless);
     copy(write)
 }
 
-fn copy<W: Write>(write: &mut W) -> Result<Outcome, W::Error> {
-    let outcome = write.copy();
+fn copy<W: Private>(write: &mut W) -> Result<Outcome, W::Error> {
+    let outcome = send_private(write);
     write.note(match outcome {
         Ok(Outcome::Ok) => Event::Repaired,
         _ => Event::Unrepaired,
@@ -169,97 +247,215 @@ fn copy<W: Write>(write: &mut W) -> Result<Outcome, W::Error> {
     outcome
 }
 
-/// Looks for a change that is not going to be repaired.
-fn find<W: Write>(write: &mut W) -> Result<bool, W::Error> {
-    let changed = write.changed()?;
-    if changed {
-        write.note(Event::Unstable);
-        write.note(Event::Unrepaired);
-    }
-    Ok(changed)
+/// Sends a private copy down, each piece of it at most [`TRIES`] times until the device takes it.
+pub fn send_private<W: Private>(write: &mut W) -> Result<Outcome, W::Error> {
+    in_pieces(write.bytes(), |done| {
+        for _ in 1..TRIES {
+            match write.copy(done)? {
+                (Outcome::Protection, _) => write.note(Event::Retried),
+                answer => return Ok(answer),
+            }
+        }
+        write.copy(done)
+    })
 }
 
 /// A read that has ended, whose data is to be verified.
-pub trait Read {
-    /// Why something could not even be tried.
-    type Error;
-
-    /// The bytes of data.
-    fn bytes(&self) -> u32;
-
-    /// Whether the data, as it is now, matches the metadata that came with it.
+pub trait Read: Io {
+    /// Whether the data, as it is now, matches the metadata that came with it. Does not wait.
     fn matches(&mut self) -> Result<bool, Self::Error>;
-
-    /// Reads the data from `skip` bytes after its start on into private pages, with the checks of
-    /// the device off. Returns how that ended, and of how many bytes.
-    fn again(&mut self, skip: u32) -> Result<(Outcome, u32), Self::Error>;
-
-    /// Whether what [`again`](Self::again) has read last matches its metadata; reports each
-    /// interval that does not.
-    fn matches_again(&mut self) -> Result<bool, Self::Error>;
-
-    /// Hands over what [`again`](Self::again) has read last.
-    fn hand_over(&mut self) -> Result<(), Self::Error>;
-
-    /// Counts `event`.
-    fn note(&mut self, event: Event);
 }
 
-/// Whether a read that ended with `outcome` is to be [settled](settle_read) where reads are
+/// A read that can be read again.
+pub trait Reread: Io {
+    /// The bytes in an interval.
+    fn interval(&self) -> u32;
+
+    /// Reads data from `skip` bytes after its start on into private pages, `most` bytes of it or
+    /// fewer, with the checks of the device off. Returns how that ended, and of how many bytes.
+    fn again(&mut self, skip: u32, most: u32) -> Result<(Outcome, u32), Self::Error>;
+
+    /// The bytes, in whole intervals from its start, of what [`again`](Self::again) has read last
+    /// that match their metadata.
+    fn matching(&mut self) -> Result<u32, Self::Error>;
+
+    /// Hands over the first `bytes` bytes of what [`again`](Self::again) has read last.
+    fn hand_over(&mut self, bytes: u32) -> Result<(), Self::Error>;
+
+    /// Waits until each write that is in flight now has settled, and has those watched for that come
+    /// from now on. What [`again`](Self::again) has read last is gone then.
+    fn wait(&mut self) -> Result<(), Self::Error>;
+
+    /// Whether a write has come since [`wait`](Self::wait) to any of the `bytes` bytes of data from
+    /// `skip` on.
+    fn disturbed(&mut self, skip: u32, bytes: u32) -> bool;
+
+    /// Reports each interval of what [`again`](Self::again) has read last that has not matched once
+    /// since [`wait`](Self::wait), nor right before it, and was not [disturbed](Self::disturbed).
+    /// Returns whether there is one.
+    fn report(&mut self) -> Result<bool, Self::Error>;
+}
+
+/// A read that did not match, or was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Doubt {
+    /// It has been compared already.
+    verified: bool,
+}
+
+/// Whether a read that ended with `outcome` is to be [looked at](look_at_read) where reads are
 /// verified; otherwise it ends so.
 pub fn read_needs_look(outcome: Outcome) -> bool {
-    outcome != Outcome::Other
+    matches!(outcome, Outcome::Ok | Outcome::Protection)
 }
 
-/// Settles how a read ends that came back with `outcome`.
-///
-/// The application may have changed its pages since the data arrived there, and then it is not the
-/// data that is wrong. A rejected read may also be an innocent one that went down in one request
-/// with a corrupt one. So what does not match is read once more where nobody else can reach it, and
-/// judged there.
-pub fn settle_read<R: Read>(read: &mut R, outcome: Outcome) -> Result<Outcome, R::Error> {
+/// Looks at a read that came back with `outcome`. Does not wait.
+pub fn look_at_read<R: Read>(read: &mut R, outcome: Outcome) -> Result<Verdict<Doubt>, R::Error> {
     if !read_needs_look(outcome) {
-        return Ok(outcome);
+        return Ok(Verdict::Ends(outcome));
     }
     let verified = outcome == Outcome::Ok;
     if verified {
         let matches = read.matches()?;
         read.note(Event::Verified);
         if matches {
-            return Ok(outcome);
+            return Ok(Verdict::Ends(outcome));
+        }
+    }
+    Ok(Verdict::Unsettled(Doubt { verified }))
+}
+
+/// Settles how a read ends that is in `doubt`.
+///
+/// The application may have changed its pages since the data arrived there, and then it is not the
+/// data that is wrong. A rejected read may also be an innocent one that went down in one request
+/// with a corrupt one. So what does not match is read once more where nothing else can reach it.
+///
+/// If it does not match there either, a write to the same sectors may be in flight, or have been
+/// stored torn and not been repaired yet. So the read waits for the writes in flight, and is read
+/// again. What is wrong then is believed when it has been so [`TRIES`] times without a write that
+/// came meanwhile; if one did, the read waits for that one as well, at most [`ROUNDS`] times for
+/// the same interval.
+pub fn reread<R: Reread>(read: &mut R, doubt: Doubt) -> Result<Outcome, R::Error> {
+    let bytes = read.bytes();
+    let mut done = 0u32;
+    let mut corrupt = false;
+    let mut ending = Outcome::Ok;
+    let mut settled = true;
+    while done < bytes {
+        match piece(read, done)? {
+            Piece::Good(n) => done = done.saturating_add(n),
+            // Those that follow are judged all the same: every bad interval is to be reported.
+            Piece::Corrupt(n) => {
+                corrupt = true;
+                done = done.saturating_add(n);
+            }
+            // A device that insists although it was told not to check has compared as well.
+            Piece::Insists => {
+                corrupt = true;
+                break;
+            }
+            Piece::Unsettled => {
+                settled = false;
+                break;
+            }
+            Piece::Ends(outcome) => {
+                ending = outcome;
+                break;
+            }
         }
     }
 
-    let mut corrupt = false;
-    let again = in_pieces(read.bytes(), |done| {
-        let (outcome, bytes) = read.again(done)?;
-        if outcome == Outcome::Ok {
-            // Those that follow are judged all the same: every bad interval is to be reported.
-            match read.matches_again()? {
-                true => read.hand_over()?,
-                false => corrupt = true,
-            }
-        }
-        Ok((outcome, bytes))
-    })?;
-    // A device that insists although it was told not to check has compared as well.
-    corrupt |= again == Outcome::Protection;
-
-    let (event, outcome) = match again {
+    let (event, outcome) = match ending {
         _ if corrupt => (Event::Corrupt, Outcome::Protection),
+        _ if !settled => (Event::Unsettled, Outcome::Protection),
         Outcome::Ok => (Event::FalseAlarm, Outcome::Ok),
-        _ => return Ok(again),
+        _ => return Ok(ending),
     };
-    if !verified {
+    if !doubt.verified {
         read.note(Event::Verified);
     }
     read.note(event);
     Ok(outcome)
 }
 
+/// What became of a piece of a read.
+enum Piece {
+    /// So many bytes match, and were handed over.
+    Good(u32),
+    /// So many bytes were read, and some of them are corrupt.
+    Corrupt(u32),
+    /// The device rejects it.
+    Insists,
+    /// There was a write in flight each time.
+    Unsettled,
+    /// The read ends so.
+    Ends(Outcome),
+}
+
+/// Reads again what is `done` bytes after the start of a read, until it is known what becomes of
+/// it.
+fn piece<R: Reread>(read: &mut R, done: u32) -> Result<Piece, R::Error> {
+    let mut most = u32::MAX;
+    let mut tries = 1;
+    for round in 0..=ROUNDS {
+        loop {
+            let (outcome, n) = read.again(done, most)?;
+            let good = match outcome {
+                Outcome::Ok if n == 0 => return Ok(Piece::Ends(Outcome::Empty)),
+                Outcome::Ok => read.matching()?.min(n),
+                Outcome::Protection => 0,
+                _ => return Ok(Piece::Ends(outcome)),
+            };
+            let compared = outcome == Outcome::Ok;
+            if compared && good == n {
+                read.hand_over(n)?;
+                return Ok(Piece::Good(n));
+            }
+            // All of it is to have been tried as often.
+            most = most.min(n);
+            // Nobody has watched the first time.
+            if round == 0 {
+                break;
+            }
+            // What is wrong is the first interval that does not match, or any of them.
+            let wrong = if compared { read.interval() } else { n };
+            if read.disturbed(done.saturating_add(good), wrong) {
+                if good > 0 {
+                    read.hand_over(good)?;
+                    return Ok(Piece::Good(good));
+                }
+                // The fewer there are, the fewer writes disturb.
+                if compared {
+                    most = read.interval();
+                }
+                break;
+            }
+            tries += 1;
+            if tries < TRIES {
+                continue;
+            }
+            if !compared {
+                return Ok(Piece::Insists);
+            }
+            if read.report()? {
+                return Ok(Piece::Corrupt(n));
+            }
+            // It was another interval each time.
+            break;
+        }
+        if round < ROUNDS {
+            read.note(Event::Waited);
+            read.wait()?;
+            tries = 1;
+        }
+    }
+    Ok(Piece::Unsettled)
+}
+
 /// Calls `piece` with the bytes that are done until all are, or one does not end well.
 ///
-/// A piece returns how it ended, and its bytes. One of none ends it all with [`Outcome::Other`].
+/// A piece returns how it ended, and its bytes. One of none ends it all with [`Outcome::Empty`].
 pub fn in_pieces<E>(
     bytes: u32,
     mut piece: impl FnMut(u32) -> Result<(Outcome, u32), E>,
@@ -267,7 +463,7 @@ pub fn in_pieces<E>(
     let mut done = 0u32;
     while done < bytes {
         match piece(done)? {
-            (Outcome::Ok, 0) => return Ok(Outcome::Other),
+            (Outcome::Ok, 0) => return Ok(Outcome::Empty),
             (Outcome::Ok, n) => done = done.saturating_add(n),
             (outcome, _) => return Ok(outcome),
         }

@@ -6,14 +6,23 @@ use super::{
     counters::Counter,
     outcome,
     policy::{self, Way},
-    settle::{self, Event, Outcome, Promise},
+    settle::{self, Event, Outcome, Promise, Suspicion, Verdict},
     status,
     StablePi, //
     State,
 };
 use crate::{
     block::{
-        dm::{Change, Io, Mapped, Mapping, Working},
+        dm::{
+            Change,
+            Deferred,
+            Io,
+            Looked,
+            Looking,
+            Mapped,
+            Mapping,
+            Working, //
+        },
         trace,
         Destination,
         Payload,
@@ -99,11 +108,21 @@ impl Written {
 }
 
 /// Sends a write with data to its destination.
-pub(super) fn map(filter: &StablePi, io: Io<'_, StablePi, Mapping>, to: Destination<'_>) -> Mapped {
-    // Over a device without a profile there is nothing that a payload could be compared with.
-    let payload = io.bio().payload().filter(|_| filter.profile.stored);
+///
+/// `as_made` says whether the device below shows the profile of the table.
+pub(super) fn map(
+    filter: &StablePi,
+    io: Io<'_, StablePi, Mapping>,
+    to: Destination<'_>,
+    as_made: bool,
+) -> Mapped {
+    let payload = io.bio().payload();
+    // The payload, which is somebody's promise, cannot be kept.
+    if payload.is_some() && !(as_made && filter.profile.stored) {
+        return io.end(Status::IOERR);
+    }
     let mut owner = None;
-    let way = policy::way(&filter.facts(payload.is_some()), || {
+    let way = policy::way(&filter.facts(as_made, payload.is_some()), || {
         owner
             .insert(io.owner(0, io.data_bytes()))
             .class()
@@ -202,61 +221,149 @@ impl StablePi {
     }
 }
 
-/// Sends a copy again that was rejected, apart from others. An error that it ends with then is its
-/// own. May sleep.
+/// Sends a copy again that ended with `first`: rejected, or early. It goes apart from others. An
+/// error that it ends with then is its own. May sleep.
 pub(super) fn send_again(
     filter: &StablePi,
     io: &mut Io<'_, StablePi, Working>,
     copied: Copied,
+    first: Status,
 ) -> Status {
-    filter.counters.count(Event::Retried);
-    let to = filter.destination(copied.sector);
-    let mut last = Status::OK;
-    let sent = settle::in_pieces(io.data_bytes(), |done| {
-        let (status, bytes) = io.write_copy(&to, copied.payload(), done)?;
-        last = status;
-        Ok((outcome(status), bytes))
-    });
-    sent.map_or_else(|failed| failed, |outcome| status(outcome, last))
+    if outcome(first) == Outcome::Protection {
+        filter.counters.count(Event::Retried);
+    }
+    let mut rejected = Rejected {
+        to: filter.destination(copied.sector),
+        filter,
+        io,
+        copied,
+    };
+    settle::send_private(&mut rejected).map_or_else(|failed| failed, status)
 }
 
-/// Settles how a suspect write ends that the device ended with `first`. May sleep.
-pub(super) fn settle(
+/// A copy that was rejected, in the hands of a worker that may wait.
+struct Rejected<'f, 'w, 'a> {
+    filter: &'f StablePi,
+    io: &'w mut Io<'a, StablePi, Working>,
+    to: Destination<'f>,
+    copied: Copied,
+}
+
+impl settle::Io for Rejected<'_, '_, '_> {
+    type Error = Status;
+
+    fn bytes(&self) -> u32 {
+        self.io.data_bytes()
+    }
+
+    fn note(&mut self, event: Event) {
+        self.filter.counters.count(event);
+    }
+}
+
+impl settle::Private for Rejected<'_, '_, '_> {
+    fn copy(&mut self, skip: u32) -> Result<(Outcome, u32), Status> {
+        let payload = self.copied.payload();
+        let (status, bytes) = self.io.write_copy(&self.to, payload, skip)?;
+        Ok((outcome(status), bytes))
+    }
+}
+
+/// A write that is to be repaired.
+#[derive(Clone, Copy)]
+pub struct Unstable {
+    written: Written,
+    suspicion: Suspicion,
+    /// The class of the page that changed, if one was found changed.
+    class: Option<mm::Class>,
+}
+
+/// Looks at a suspect write that the device ended with `first`. Does not wait.
+pub(super) fn look(
+    filter: &StablePi,
+    mut io: Io<'_, StablePi, Looking>,
+    written: Written,
+    first: Status,
+) -> Looked {
+    let mut suspect = Suspect {
+        to: filter.destination(written.sector),
+        filter,
+        io: &mut io,
+        written,
+        hasty: false,
+        class: None,
+    };
+    let verdict = settle::look(&mut suspect, written.promise, outcome(first));
+    let class = suspect.class;
+    match verdict {
+        Ok(Verdict::Ends(outcome)) => io.done(status(outcome)),
+        Ok(Verdict::Unsettled(suspicion)) => {
+            *io.state() = State::Unstable(Unstable {
+                written,
+                suspicion,
+                class,
+            });
+            io.hand_on()
+        }
+        Err(failed) => io.done(failed),
+    }
+}
+
+/// Settles how a write ends that was looked at. May sleep.
+pub(super) fn repair(
+    filter: &StablePi,
+    io: &mut Io<'_, StablePi, Working>,
+    unstable: Unstable,
+) -> Status {
+    let Unstable {
+        written,
+        suspicion,
+        class,
+    } = unstable;
+    let mut suspect = Suspect {
+        hasty: false,
+        to: filter.destination(written.sector),
+        filter,
+        io,
+        written,
+        class,
+    };
+    settle::repair(&mut suspect, written.promise, suspicion).map_or_else(|failed| failed, status)
+}
+
+/// Settles how a write ends that had no time, and ended early. May sleep.
+pub(super) fn send_with_patience(
     filter: &StablePi,
     io: &mut Io<'_, StablePi, Working>,
     written: Written,
-    first: Status,
 ) -> Status {
     let mut suspect = Suspect {
         to: filter.destination(written.sector),
         filter,
         io,
         written,
-        last: first,
+        hasty: true,
         class: None,
     };
-    let settled = settle::settle(&mut suspect, written.promise, outcome(first));
-    settled.map_or_else(|failed| failed, |outcome| status(outcome, suspect.last))
+    let settled = suspect
+        .first()
+        .and_then(|outcome| settle::settle(&mut suspect, written.promise, outcome));
+    settled.map_or_else(|failed| failed, status)
 }
 
 /// A suspect write in a worker's hands.
-struct Suspect<'f, 'w, 'a> {
+struct Suspect<'f, 'w, 'a, P: Deferred> {
     filter: &'f StablePi,
-    io: &'w mut Io<'a, StablePi, Working>,
+    io: &'w mut Io<'a, StablePi, P>,
     to: Destination<'f>,
     written: Written,
-    /// How the device has ended it last.
-    last: Status,
+    /// It has ended early, and has not been tried yet.
+    hasty: bool,
     /// The class of the page that changed, if one was found changed.
     class: Option<mm::Class>,
 }
 
-impl Suspect<'_, '_, '_> {
-    fn answered(&mut self, status: Status) -> Outcome {
-        self.last = status;
-        outcome(status)
-    }
-
+impl<P: Deferred> Suspect<'_, '_, '_, P> {
     fn report(&self, change: &Change) {
         let extent = self.filter.extent(&self.to, self.io.data_bytes());
         trace::unstable_write(&extent, &self.to, change, &self.written.submitter);
@@ -264,22 +371,45 @@ impl Suspect<'_, '_, '_> {
             .owners
             .report_change(self.filter, &extent, change, &self.written.submitter);
     }
+}
 
-    fn copy_piece(&mut self, done: u32) -> Result<(Outcome, u32), Status> {
-        let (status, bytes) = self.io.write_copy(&self.to, None, done)?;
-        let class = self.class.unwrap_or_else(|| {
-            let owner = self.io.owner(0, self.io.data_bytes());
-            owner.class()
-        });
-        let extent = self.filter.extent(&self.to.advance(done), bytes);
-        trace::copy(&extent, class, true);
-        Ok((self.answered(status), bytes))
+impl Suspect<'_, '_, '_, Working> {
+    /// How the device ends the write, when it has time for it.
+    ///
+    /// What is to be repaired is sent again like what was rejected. Other writes are not, unless
+    /// their data is still what it was.
+    fn first(&mut self) -> Result<Outcome, Status> {
+        let payload = self.written.payload.as_ref();
+        let repairs = self.written.promise.duty == settle::Duty::Repair;
+        if repairs || self.io.change(&self.to, payload)?.is_some() {
+            return Ok(Outcome::Protection);
+        }
+        match self.written.payload {
+            None => settle::Repair::again(self),
+            Some(payload) => settle::in_pieces(self.io.data_bytes(), |done| {
+                let (status, bytes) = self.io.write_copy(&self.to, Some(&payload), done)?;
+                Ok((outcome(status), bytes))
+            }),
+        }
     }
 }
 
-impl settle::Write for Suspect<'_, '_, '_> {
+impl<P: Deferred> settle::Io for Suspect<'_, '_, '_, P> {
     type Error = Status;
 
+    fn bytes(&self) -> u32 {
+        self.io.data_bytes()
+    }
+
+    fn note(&mut self, event: Event) {
+        if event == Event::Retried && core::mem::take(&mut self.hasty) {
+            return;
+        }
+        self.filter.counters.count(event);
+    }
+}
+
+impl<P: Deferred> settle::Write for Suspect<'_, '_, '_, P> {
     fn changed(&mut self) -> Result<bool, Status> {
         let change = self.io.change(&self.to, self.written.payload.as_ref())?;
         if let Some(change) = &change {
@@ -288,17 +418,23 @@ impl settle::Write for Suspect<'_, '_, '_> {
         }
         Ok(change.is_some())
     }
+}
 
+impl settle::Private for Suspect<'_, '_, '_, Working> {
+    fn copy(&mut self, skip: u32) -> Result<(Outcome, u32), Status> {
+        let (status, bytes) = self.io.write_copy(&self.to, None, skip)?;
+        let class = self.class.unwrap_or_else(|| {
+            let owner = self.io.owner(0, self.io.data_bytes());
+            owner.class()
+        });
+        let extent = self.filter.extent(&self.to.advance(skip), bytes);
+        trace::copy(&extent, class, true);
+        Ok((outcome(status), bytes))
+    }
+}
+
+impl settle::Repair for Suspect<'_, '_, '_, Working> {
     fn again(&mut self) -> Result<Outcome, Status> {
-        let status = self.io.write_again(&self.to)?;
-        Ok(self.answered(status))
-    }
-
-    fn copy(&mut self) -> Result<Outcome, Status> {
-        settle::in_pieces(self.io.data_bytes(), |done| self.copy_piece(done))
-    }
-
-    fn note(&mut self, event: Event) {
-        self.filter.counters.count(event);
+        Ok(outcome(self.io.write_again(&self.to)?))
     }
 }

@@ -7,7 +7,7 @@
 
 use super::{
     folio,
-    queue::{LocalThrottle, NoFs},
+    queue::{ChargeAs, LocalThrottle, NoFs},
     stack::Upper,
     File,
     FileSystem,
@@ -122,7 +122,8 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes all of them.
         from_result(|| unsafe {
             let index = Mapping::index_of(pos as u64);
-            let folio = Mapping::from_raw(mapping).grab(index, len as usize)?;
+            let passing = (*kiocb).ki_flags as u32 & bindings::SP_IOCB_DONTCACHE != 0;
+            let folio = Mapping::from_raw(mapping).grab(index, len as usize, passing)?;
             let file = (*kiocb).ki_filp;
             Self::prepare(Self::inode(mapping), file, &folio.by_ref(), pos, len)?;
             // It stays locked and referenced, until write_end().
@@ -246,17 +247,23 @@ impl<T: FileSystem> Operations<T> {
             // SAFETY: These are what was passed to writepages(), and what was returned before.
             raw = unsafe { bindings::writeback_iter(mapping, control, raw, &mut error) };
             if raw.is_null() {
+                inode.all_written();
                 return error;
             }
             // SAFETY: The folio is locked, and clean by now.
             let folio = unsafe { Locked::from_locked(Folio::from_raw(raw)) };
-            error = Self::write_folio(inode, folio).map_or_else(|error| error.to_errno(), |()| 0);
+            error = Self::write_folio(inode, folio, control)
+                .map_or_else(|error| error.to_errno(), |()| 0);
         }
     }
 
     /// From the moment that the folio is clean, nobody can store into it without locking it, and
     /// waiting until it is written; so it can be unlocked while it is.
-    fn write_folio(inode: &Upper<Inode>, folio: Locked<&Folio>) -> Result {
+    fn write_folio(
+        inode: &Upper<Inode>,
+        folio: Locked<&Folio>,
+        control: *mut bindings::writeback_control,
+    ) -> Result {
         let length = folio::within(&folio, inode.size());
         if length == 0 {
             // The file has been truncated.
@@ -266,10 +273,15 @@ impl<T: FileSystem> Operations<T> {
         folio.zero(length, folio.size() - length)?;
         let written = folio.start_writeback()?;
         drop(folio);
-        let result = T::write_back(inode, &written, length);
+        let charge = ChargeAs::of(&written, inode.lower());
+        let result = T::write_back(inode, &written, length).map_err(|error| charge.error(error));
         if let Err(error) = result {
-            // SAFETY: The inode is valid.
-            unsafe { bindings::sp_mapping_set_error(inode.as_raw(), error.to_errno()) };
+            // SAFETY: This is what was passed to writepages().
+            let syncs = unsafe { bindings::sp_writeback_syncs(control) };
+            if inode.failed_to_write(&written, error, syncs) {
+                // SAFETY: As above.
+                unsafe { bindings::sp_writeback_skipped(control, written.as_raw()) };
+            }
         }
         result
     }

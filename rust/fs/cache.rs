@@ -5,10 +5,10 @@
 use super::{gate, stack::Upper, Inode};
 use crate::{
     bindings,
-    mm::Mapping, //
+    mm::{Mapping, Writeback}, //
 };
-use core::ops::Range;
-use kernel::{error::to_result, prelude::*};
+use core::{ops::Range, sync::atomic::Ordering};
+use kernel::{error::to_result, page::PAGE_SIZE, prelude::*};
 
 /// Nothing of the inode is under writeback while this is there, nor gets there: what is done to the
 /// file below meanwhile is not undone by older data. Who wants to write back waits, or does so
@@ -24,13 +24,15 @@ pub struct NoStores<'a> {
     _closed: gate::Closed<'a>,
 }
 
-impl Upper<Inode> {
+impl Inode {
     /// The page cache.
     pub(super) fn cache(&self) -> &Mapping {
         // SAFETY: An inode keeps its mapping.
         unsafe { Mapping::from_raw(self.mapping()) }
     }
+}
 
+impl Upper<Inode> {
     /// Writes back all that is dirty, and waits for it; what fails now is said now. Sleeps.
     pub fn write_and_wait(&self) -> Result {
         self.write_and_wait_range(0..bindings::SP_LLONG_MAX)
@@ -40,8 +42,57 @@ impl Upper<Inode> {
     pub fn write_and_wait_range(&self, range: Range<i64>) -> Result {
         // SAFETY: The inode is valid.
         to_result(unsafe {
-            bindings::filemap_write_and_wait_range(self.mapping(), range.start, range.end - 1)
+            bindings::sp_write_and_wait_range(self.as_raw(), range.start, range.end - 1)
         })
+    }
+
+    /// What could not be written to the file below. Where that may pass, for want of room, it stays
+    /// dirty, and the next one who brings the file down tries again; returns whether it does.
+    ///
+    /// The error is kept for fsync(2), but not that of trying again, which is the same: who tried
+    /// gets that, and syncfs(2), which `syncs` says.
+    pub(super) fn failed_to_write(&self, folio: &Writeback, error: Error, syncs: bool) -> bool {
+        let passes = wants_room(error);
+        if passes {
+            folio.mark_dirty();
+        }
+        let again = passes && self.no_room().swap(true, Ordering::Relaxed);
+        let (raw, error) = (self.as_raw(), error.to_errno());
+        if !again {
+            // SAFETY: The inode is valid.
+            unsafe { bindings::sp_mapping_set_error(raw, error) };
+        } else if syncs {
+            // SAFETY: As above.
+            unsafe { bindings::sp_super_set_error(raw, error) };
+        }
+        passes
+    }
+
+    /// Writes back what there was no room for, if there is such data: while there still is none, who
+    /// wants to write more gets an error. Sleeps; the inode is locked.
+    pub fn find_room(&self) -> Result {
+        if self.no_room().load(Ordering::Relaxed) {
+            self.write_and_wait()?;
+        }
+        Ok(())
+    }
+
+    /// To be called when all that was to be written back has been, or has failed.
+    pub(super) fn all_written(&self) {
+        if self.cache().is_written() {
+            self.no_room().store(false, Ordering::Relaxed);
+        }
+        self.close_idle_writer();
+    }
+
+    /// Makes the file below as long as this one: it is not while the page with the end of the file
+    /// has not been written back. Sleeps; the inode is locked.
+    pub fn settle_size(&self) -> Result {
+        let size = self.size();
+        if size > self.lower().size() {
+            self.write_and_wait_range(size - 1..size)?;
+        }
+        Ok(())
     }
 
     /// Sleeps, until all that is being written back has been written below; `EINTR` on a fatal
@@ -59,6 +110,18 @@ impl Upper<Inode> {
         Ok(NoStores {
             _closed: self.stores().close()?,
         })
+    }
+
+    /// How many bytes may have no room below yet, in whole pages. May sleep.
+    pub(super) fn unwritten(&self) -> u64 {
+        (self.cache().unwritten() as u64) << bindings::PAGE_SHIFT
+    }
+
+    /// The blocks, of 512 bytes, of the file, which has `lower` of them below: those that are not
+    /// written yet count, but not more than the file has room for.
+    pub(super) fn blocks_with(&self, lower: u64, unwritten: u64) -> u64 {
+        let all = (self.size() as u64).next_multiple_of(PAGE_SIZE as u64);
+        lower.max((lower + (unwritten >> 9)).min(all >> 9))
     }
 
     /// Makes the file longer, if it is shorter than `size`. Sleeps; the inode is locked.
@@ -80,6 +143,18 @@ impl Upper<Inode> {
     pub fn zero_behind_end(&self, position: i64) {
         // SAFETY: The inode is valid.
         unsafe { bindings::sp_zero_behind_end(self.as_raw(), position) };
+    }
+}
+
+/// Whether there may be room later.
+fn wants_room(error: Error) -> bool {
+    error == ENOSPC || error == ENOMEM || error == Error::from_errno(-(bindings::EDQUOT as i32))
+}
+
+impl Drop for NoWriteback<'_> {
+    fn drop(&mut self) {
+        // What was dirty may be gone.
+        self.inode.close_idle_writer();
     }
 }
 

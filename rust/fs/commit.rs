@@ -4,16 +4,13 @@
 
 use super::{
     folio::within,
-    queue::{LocalThrottle, NoFs},
+    queue::{ChargeAs, LocalThrottle, NoFs},
     stack::Upper,
     File,
     FileSystem,
     Inode, //
 };
-use crate::{
-    bindings,
-    mm::{Folio, Sleep, Stable, StableRange, Writeback}, //
-};
+use crate::mm::{Folio, Locked, Sleep, Stable, StableRange, Writeback};
 use core::{mem, ops::Range, ptr};
 use kernel::{
     alloc::flags::GFP_KERNEL,
@@ -35,16 +32,21 @@ pub struct Committed {
 }
 
 /// A folio under writeback, and what is to be written of it.
-struct Part {
+pub(super) struct Part<'a> {
+    pub(super) inode: &'a Upper<Inode>,
     folio: Writeback,
     frozen: Option<KVVec<u8>>,
     len: usize,
 }
 
-struct Job<'a> {
-    inode: &'a Upper<Inode>,
-    parts: KVec<Part>,
+impl Part<'_> {
+    /// Whether it is a copy that is written.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
 }
+
+struct Job<'a>(KVVec<Part<'a>>);
 
 impl Upper<File> {
     /// Writes what is dirty of `range`, in bytes, to the file below, as it is at one moment: no
@@ -65,30 +67,22 @@ impl Upper<File> {
         let inode = self.inode();
         let _inside = inode.writeback().enter(Sleep::Killable)?;
         let range = StableRange::take(inode.cache(), range, None, Sleep::Killable)?;
-        let mut job = Job {
-            inode,
-            parts: begin(&range)?,
-        };
+        let parts = begin(inode, &range)?;
         let committed = Committed {
             range: range.range(),
-            written: job.parts.len(),
-            frozen: job.parts.iter().filter(|p| p.frozen.is_some()).count(),
+            written: parts.len(),
+            frozen: parts.iter().filter(|part| part.is_frozen()).count(),
             retries: range.retries(),
         };
         // From now on it is writeback that others wait for.
         drop(range);
-        // SAFETY: The function gets what it expects, and `job` lives until it returns.
-        let result = unsafe {
-            let job = ptr::from_mut(&mut job).cast();
-            inode.layer().queue.call(write_all::<T>, job)
-        };
-        kernel::error::to_result(result)?;
+        write::<T>(inode, parts)?;
         Ok(committed)
     }
 }
 
 /// Puts all folios of the range that are dirty, or pinned, under writeback.
-fn begin(range: &StableRange<'_>) -> Result<KVec<Part>> {
+fn begin<'a>(inode: &'a Upper<Inode>, range: &StableRange<'_>) -> Result<KVVec<Part<'a>>> {
     // Folios are locked.
     let _nofs = NoFs::new();
     let size = range.mapping().size() as i64;
@@ -99,39 +93,59 @@ fn begin(range: &StableRange<'_>) -> Result<KVec<Part>> {
         let copy = folio.is_pinned().then(|| copy_of(folio)).transpose()?;
         copies.push(copy, GFP_KERNEL)?;
     }
-    let mut parts = KVec::with_capacity(folios.len(), GFP_KERNEL)?;
+    let mut parts = KVVec::with_capacity(folios.len(), GFP_KERNEL)?;
     for (folio, frozen) in folios.iter().zip(copies) {
         if !folio.clear_dirty_for_io() && frozen.is_none() {
             continue;
         }
-        let part = start(folio, frozen, within(folio, size));
-        if part.is_err() {
-            folio.mark_dirty();
-        }
-        parts.push(part?, GFP_KERNEL)?;
+        parts.push(
+            start(inode, folio, frozen, within(folio, size))?,
+            GFP_KERNEL,
+        )?;
     }
     Ok(parts)
 }
 
-fn copy_of(folio: &Stable<ARef<Folio>>) -> Result<KVVec<u8>> {
+pub(super) fn copy_of(folio: &Stable<ARef<Folio>>) -> Result<KVVec<u8>> {
     let mut copy = KVVec::from_elem(0, folio.size(), GFP_KERNEL)?;
     folio.read(0, &mut copy)?;
     Ok(copy)
 }
 
-fn start(folio: &Stable<ARef<Folio>>, frozen: Option<KVVec<u8>>, len: usize) -> Result<Part> {
+/// The folio is clean by now, and `len` bytes of it are to be written.
+pub(super) fn start<'a>(
+    inode: &'a Upper<Inode>,
+    folio: &Locked<ARef<Folio>>,
+    frozen: Option<KVVec<u8>>,
+    len: usize,
+) -> Result<Part<'a>> {
     // What was stored behind the end of the file through a mapping goes nowhere.
-    folio.zero(len, folio.size() - len)?;
-    let writeback = folio.start_writeback()?;
+    let zeroed = folio.zero(len, folio.size() - len);
+    let started = zeroed.and_then(|()| folio.start_writeback());
+    let writeback = started.inspect_err(|_| {
+        folio.mark_dirty();
+    })?;
     if frozen.is_some() {
         // Whoever has pinned it may be changing it now.
         folio.mark_dirty();
     }
     Ok(Part {
+        inode,
         folio: writeback,
         frozen,
         len,
     })
+}
+
+/// Writes all of them, of inodes of one filesystem. Sleeps; the first error.
+pub(super) fn write<T: FileSystem>(inode: &Upper<Inode>, parts: KVVec<Part<'_>>) -> Result {
+    let mut job = Job(parts);
+    // SAFETY: The function gets what it expects, and `job` lives until it returns.
+    let result = unsafe {
+        let job = ptr::from_mut(&mut job).cast();
+        inode.layer().queue.call(write_all::<T>, job)
+    };
+    kernel::error::to_result(result)
 }
 
 /// In a thread of the kernel, as all that is written back.
@@ -144,17 +158,17 @@ unsafe extern "C" fn write_all<T: FileSystem>(job: *mut c_void) -> c_int {
     let _throttle = LocalThrottle::new();
     // SAFETY: The caller passes it.
     let job = unsafe { &mut *job.cast::<Job<'_>>() };
-    let inode = job.inode;
     let mut first = 0;
     // Writeback of each ends as it is dropped.
-    for part in mem::replace(&mut job.parts, KVec::new()) {
+    for part in mem::replace(&mut job.0, KVVec::new()) {
+        let inode = part.inode;
+        let charge = ChargeAs::of(&part.folio, inode.lower());
         let written = match &part.frozen {
             Some(copy) => T::write_copy(inode, part.folio.pos(), &copy[..part.len]),
             None => T::write_back(inode, &part.folio, part.len),
         };
-        if let Err(error) = written {
-            // SAFETY: The inode is valid.
-            unsafe { bindings::sp_mapping_set_error(inode.as_raw(), error.to_errno()) };
+        if let Err(error) = written.map_err(|error| charge.error(error)) {
+            inode.failed_to_write(&part.folio, error, false);
             if first == 0 {
                 first = error.to_errno();
             }

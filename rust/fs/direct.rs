@@ -9,11 +9,12 @@ use super::{
     File,
     FileSystem,
     Inode,
+    Lower,
     Request, //
 };
 use crate::{
     bindings,
-    mm::{HeldRange, Missing, RangeError, Sleep, StableRange}, //
+    mm::{HeldRange, Missing, Pagefault, RangeError, Sleep, StableRange}, //
 };
 use core::ops::Range;
 use kernel::{error::to_result, prelude::*};
@@ -116,42 +117,23 @@ fn renew<T: FileSystem>(file: &Upper<File>, held: &HeldRange) {
     }
 }
 
-impl File {
+impl<'a> Lower<'a> {
     /// Keeps the filesystem from being frozen until the guard is dropped. Sleeps while it is. To be
     /// taken before all locks of the filesystem, and before those of folios above it.
-    pub fn start_write(&self) -> Writing<'_> {
+    pub fn start_write(self) -> Writing<'a> {
         // SAFETY: The file is valid.
         unsafe { bindings::sp_file_start_write(self.as_raw()) };
-        Writing(self)
+        Writing(self.file())
     }
 }
 
-/// The right to write to a file. See [`File::start_write`].
+/// The right to write to a file. See [`Lower::start_write`].
 pub struct Writing<'a>(&'a File);
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
         // SAFETY: It was started when this was made.
         unsafe { bindings::sp_file_end_write(self.0.as_raw()) };
-    }
-}
-
-/// The right to store to a file, for a page fault.
-pub(super) struct Storing<'a>(&'a File);
-
-impl<'a> Storing<'a> {
-    /// Sleeps while the filesystem is frozen.
-    pub(super) fn start(file: &'a File) -> Self {
-        // SAFETY: The file is valid.
-        unsafe { bindings::sp_file_start_pagefault(file.as_raw()) };
-        Self(file)
-    }
-}
-
-impl Drop for Storing<'_> {
-    fn drop(&mut self) {
-        // SAFETY: It was started when this was made.
-        unsafe { bindings::sp_file_end_pagefault(self.0.as_raw()) };
     }
 }
 
@@ -164,13 +146,16 @@ impl Upper<File> {
 
     /// The same for a page fault.
     pub(super) fn touch_fault(&self) -> Result {
-        let _storing = Storing::start(self.lower());
+        let lower = self.lower();
+        let _store = Pagefault::start(lower.inode().cache());
         self.update_time()
     }
 
     fn update_time(&self) -> Result {
-        // SAFETY: The file is valid.
-        to_result(unsafe { bindings::file_update_time(self.lower().as_raw()) })?;
+        to_result(self.lower().act(|file| {
+            // SAFETY: The file is valid.
+            unsafe { bindings::file_update_time(file) }
+        }))?;
         self.inode().copy_attributes();
         Ok(())
     }

@@ -3,17 +3,19 @@
 //! `file_operations`, of regular files and of directories.
 
 use super::{
+    not_supported,
     stack::{self, Upper},
     Buffer,
     Dentry,
     File,
     FileSystem,
     Inode,
+    Lower,
     Request, //
 };
 use crate::{
     bindings,
-    mm::{page_mkwrite_guarded, Fault, Sleep, Wait}, //
+    mm::{page_mkwrite_guarded, Fault, Sleep, VmFault, Wait}, //
 };
 use core::{marker::PhantomData, mem::MaybeUninit};
 use kernel::{
@@ -40,6 +42,7 @@ impl<T: FileSystem> Operations<T> {
         fallocate: Some(Self::fallocate),
         unlocked_ioctl: Some(Self::ioctl),
         compat_ioctl: bindings::compat_ptr_ioctl,
+        fop_flags: bindings::SP_FOP_DONTCACHE,
         // SAFETY: NULL is right for an operation that there is not.
         ..unsafe { MaybeUninit::zeroed().assume_init() }
     };
@@ -71,10 +74,15 @@ impl<T: FileSystem> Operations<T> {
         from_result(|| unsafe {
             let dentry = Upper::<Dentry>::from_raw((*file).__bindgen_anon_1.f_path.dentry);
             let opened = File::from_raw(file);
-            let lower = T::open(dentry, opened)?;
-            if lower.can_direct() {
-                bindings::sp_file_set_can_direct(file);
+            if bindings::sp_exec_is_refused(file, dentry.path()?.as_raw()) {
+                return Err(EPERM);
             }
+            let lower = T::open(dentry, opened)?;
+            if Upper::<File>::from_raw(file).is_written_back() {
+                let inode = dentry.inode().ok_or(ENOENT)?;
+                inode.begin_writing(dentry.lower()?)?;
+            }
+            bindings::sp_file_set_modes(file, lower.can_direct());
             (*file).private_data = ARef::into_raw(lower).as_ptr().cast();
             Ok(0)
         })
@@ -90,7 +98,7 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes a file that is being opened.
         from_result(|| unsafe {
             let dentry = Upper::<Dentry>::from_raw((*file).__bindgen_anon_1.f_path.dentry);
-            let lower = dentry.path()?.open(0, dentry.layer().credential())?;
+            let lower = dentry.path()?.open(0, &dentry.layer().rights()?)?;
             (*file).private_data = ARef::into_raw(lower).as_ptr().cast();
             Ok(0)
         })
@@ -106,9 +114,10 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes both.
         let (mut request, mut buffer) =
             unsafe { (Request::from_raw(kiocb), Buffer::from_raw(iter)) };
-        let read = T::read(&mut request, &mut buffer);
+        let read = may_wait(&request, request.is_direct(), EAGAIN)
+            .and_then(|()| T::read(&mut request, &mut buffer));
         // SAFETY: The file is valid.
-        unsafe { bindings::sp_file_accessed(request.file().lower().as_raw()) };
+        unsafe { bindings::sp_file_accessed(request.file().as_raw()) };
         read.map_or_else(|error| error.to_errno() as isize, |bytes| bytes as isize)
     }
 
@@ -122,7 +131,13 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes both.
         let (mut request, mut buffer) =
             unsafe { (Request::from_raw(kiocb), Buffer::from_raw(iter)) };
-        let written = T::write(&mut request, &mut buffer);
+        let refused = if request.is_direct() {
+            EAGAIN
+        } else {
+            not_supported()
+        };
+        let written =
+            may_wait(&request, true, refused).and_then(|()| T::write(&mut request, &mut buffer));
         written.map_or_else(|error| error.to_errno() as isize, |bytes| bytes as isize)
     }
 
@@ -157,15 +172,16 @@ impl<T: FileSystem> Operations<T> {
         whence: c_int,
     ) -> i64 {
         // SAFETY: The caller passes it, with its position locked; the one below is used by it only.
-        unsafe {
-            let lower = Upper::<File>::from_raw(file).lower().as_raw();
+        let upper = unsafe { Upper::<File>::from_raw(file) };
+        // SAFETY: As above.
+        upper.lower().act(|lower| unsafe {
             (*lower).f_pos = (*file).f_pos;
             let offset = bindings::vfs_llseek(lower, offset, whence);
             if offset >= 0 {
                 (*file).f_pos = offset;
             }
             offset
-        }
+        })
     }
 
     /// # Safety
@@ -177,11 +193,12 @@ impl<T: FileSystem> Operations<T> {
     ) -> c_int {
         // SAFETY: The caller passes both, with the position locked; the one below is used by it
         // only.
-        unsafe {
-            let lower = Upper::<File>::from_raw(file).lower().as_raw();
+        let upper = unsafe { Upper::<File>::from_raw(file) };
+        // SAFETY: As above.
+        upper.lower().act(|lower| unsafe {
             (*lower).f_pos = (*context).pos;
             bindings::iterate_dir(lower, context)
-        }
+        })
     }
 
     /// # Safety
@@ -232,8 +249,7 @@ impl<T: FileSystem> Operations<T> {
     unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
         // SAFETY: The caller passes a mapping that is being made.
         unsafe {
-            let file = Upper::<File>::from_raw((*desc).vm_file);
-            bindings::sp_file_accessed(file.lower().as_raw());
+            bindings::sp_file_accessed((*desc).vm_file);
             (*desc).vm_ops = &Self::MAPPED;
         }
         0
@@ -263,6 +279,9 @@ impl<T: FileSystem> Operations<T> {
         unsafe {
             let file = Upper::<File>::from_raw((*(*fault).__bindgen_anon_1.vma).vm_file);
             let inode: &Upper<Inode> = file.inode();
+            if inode.is_immutable() {
+                return VmFault::SIGBUS.into_raw();
+            }
             // Without times the store is as good.
             let _ = file.touch_fault();
             let fault = Fault::from_raw(fault);
@@ -272,12 +291,30 @@ impl<T: FileSystem> Operations<T> {
     }
 }
 
+/// Whether a request is one that may wait, if it `would`. From the page cache is read without
+/// that; what is written may have to wait for what is being written back.
+fn may_wait(request: &Request<'_>, would: bool, refused: Error) -> Result {
+    if would && request.is_nowait() {
+        return Err(refused);
+    }
+    Ok(())
+}
+
 impl Upper<File> {
-    /// What writing to a file takes from it: set-user-ID bits and capabilities. Sleeps; the inode is
-    /// locked.
+    /// What writing to a file takes from it: set-user-ID bits and capabilities, as far as the caller
+    /// may not leave them there. Sleeps; the inode is locked.
     pub fn remove_privileges(&self) -> Result {
-        // SAFETY: The file is valid.
-        to_result(unsafe { bindings::file_remove_privs(self.as_raw()) })
+        let lower = self.lower();
+        // SAFETY: The inode is valid.
+        if unsafe { bindings::sp_inode_has_no_privileges(lower.inode().as_raw()) } {
+            return Ok(());
+        }
+        let _writing = lower.start_write();
+        let _lock = lower.inode().lock();
+        // SAFETY: The file is valid, and its inode locked.
+        let result = to_result(unsafe { bindings::file_remove_privs(lower.as_raw()) });
+        self.inode().copy_attributes();
+        result
     }
 
     /// Writes back what is dirty in the range (the last byte is part of it), waits for that, and
@@ -290,25 +327,27 @@ impl Upper<File> {
     }
 }
 
-impl File {
+impl Lower<'_> {
     /// fsync(2), of a range of bytes. Sleeps.
     pub fn sync(&self, range: core::ops::RangeInclusive<i64>, datasync: bool) -> Result {
         // SAFETY: The file is valid.
-        to_result(unsafe {
-            bindings::vfs_fsync_range(self.as_raw(), *range.start(), *range.end(), datasync.into())
-        })
+        to_result(self.act(|file| unsafe {
+            bindings::vfs_fsync_range(file, *range.start(), *range.end(), datasync.into())
+        }))
     }
 
     /// fallocate(2). Sleeps.
     pub fn allocate(&self, mode: u32, offset: i64, length: i64) -> Result {
-        // SAFETY: The file is valid.
-        to_result(unsafe { bindings::vfs_fallocate(self.as_raw(), mode as c_int, offset, length) })
+        to_result(self.act(|file| {
+            // SAFETY: The file is valid.
+            unsafe { bindings::vfs_fallocate(file, mode as c_int, offset, length) }
+        }))
     }
 
     /// lseek(2). Sleeps. Only for a file whose position nobody else uses.
     pub fn seek(&self, offset: i64, whence: c_int) -> Result<i64> {
         // SAFETY: The file is valid.
-        let offset = unsafe { bindings::vfs_llseek(self.as_raw(), offset, whence) };
+        let offset = self.act(|file| unsafe { bindings::vfs_llseek(file, offset, whence) });
         if offset < 0 {
             return Err(Error::from_errno(offset as c_int));
         }

@@ -2,7 +2,7 @@
 
 //! Folios on their way between a file and the one below it.
 
-use super::File;
+use super::Lower;
 use crate::{
     bindings,
     mm::{Folio, Locked, Writeback}, //
@@ -42,7 +42,7 @@ impl Part {
     }
 }
 
-impl File {
+impl Lower<'_> {
     /// Reads `len` bytes of the folio from where it is in the file; what the file does not have is
     /// zero, and so is the rest of the folio. Sleeps; of the filesystem below only locks that a page
     /// fault takes there, where that is on a device.
@@ -55,7 +55,9 @@ impl File {
             let iter = part.iter(bindings::SP_ITER_DEST);
             // SAFETY: The file is valid, and the folio locked: nobody maps it before it is up to
             // date.
-            let read = unsafe { bindings::sp_file_read(self.as_raw(), iter, &mut pos) };
+            let read = self.act(|file| unsafe {
+                bindings::sp_file_read(file, folio.as_raw(), iter, &mut pos)
+            });
             if read == 0 {
                 break;
             }
@@ -74,7 +76,10 @@ impl File {
             let mut part = Part::of(folio, done, len);
             let iter = part.iter(bindings::SP_ITER_SOURCE);
             // SAFETY: The file is valid, and the folio stays while it is under writeback.
-            let written = unsafe { bindings::vfs_iter_write(self.as_raw(), iter, &mut pos, 0) };
+            let written = self.act(|file| unsafe {
+                let flags = bindings::sp_file_cache_flags(file, folio.as_raw());
+                bindings::vfs_iter_write(file, iter, &mut pos, flags)
+            });
             match bytes(written)? {
                 0 => return Err(EIO),
                 written => done += written,
@@ -82,9 +87,7 @@ impl File {
         }
         Ok(())
     }
-}
 
-impl File {
     /// Writes the data to the byte `pos` of the file. Sleeps; ENOSPC and whatever else the
     /// filesystem says.
     pub fn write_at(&self, pos: u64, data: &[u8]) -> Result {
@@ -98,10 +101,10 @@ impl File {
             let mut iter = bindings::iov_iter::default();
             // SAFETY: The iterator, its only segment and what that is of stay until it has been
             // used; as a source it is only read from.
-            let written = unsafe {
+            let written = self.act(|file| unsafe {
                 bindings::iov_iter_kvec(&mut iter, bindings::SP_ITER_SOURCE, &vec, 1, rest.len());
-                bindings::vfs_iter_write(self.as_raw(), &mut iter, &mut pos, 0)
-            };
+                bindings::vfs_iter_write(file, &mut iter, &mut pos, 0)
+            });
             match bytes(written)? {
                 0 => return Err(EIO),
                 written => rest = &rest[written..],

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `inode_operations`: names and attributes, which are those below.
+//! `inode_operations`: names, which are those below.
 
 use super::{
     aops,
+    attributes,
     file,
     names,
     stack::Upper,
     stale,
-    Attributes,
     Dentry,
     File,
     FileSystem,
-    Inode, //
+    Inode,
+    WriteAccess, //
 };
 use crate::bindings;
 use core::{marker::PhantomData, mem::MaybeUninit, ptr};
@@ -32,6 +33,7 @@ pub(super) fn prepare<T: FileSystem>(inode: &Upper<Inode>) {
         (*raw).i_op = match kind {
             bindings::SP_S_IFDIR => &Operations::<T>::DIRECTORY,
             bindings::SP_S_IFLNK => &Operations::<T>::LINK,
+            bindings::SP_S_IFREG => &Operations::<T>::REGULAR,
             _ => &Operations::<T>::OTHER,
         };
         match kind {
@@ -49,7 +51,8 @@ pub(super) fn prepare<T: FileSystem>(inode: &Upper<Inode>) {
     }
 }
 
-struct Operations<T>(PhantomData<T>);
+/// Names are here, attributes in [`attributes`](super::attributes).
+pub(super) struct Operations<T>(PhantomData<T>);
 
 /// A name that is about to change: its directory and itself, here; and what is below.
 struct Name<'a> {
@@ -75,19 +78,34 @@ impl<'a> Name<'a> {
         Ok((self.parent.lower()?, self.entry.lower()?))
     }
 
-    /// Calls `change` with both, while what is below can be written to; then the directory has the
-    /// attributes that it got there.
-    fn change(
+    /// Calls `below` with both, while what is below can be written to, and then `above`, which does
+    /// here what has been done there: to others that is one change. Then the directory has the
+    /// attributes that it got below.
+    ///
+    /// Where the name is not what it was when it was looked up, it is looked up again: ESTALE, with
+    /// which the kernel repeats the walk.
+    fn change<R>(
         &self,
-        change: impl FnOnce(&super::WriteAccess<'_>, &Dentry, &Dentry) -> Result,
+        below: impl FnOnce(&WriteAccess<'_>, &Dentry, &Dentry) -> Result<R>,
+        above: impl FnOnce(R) -> Result,
     ) -> Result {
         let write = self.entry.layer().lower().want_write()?;
         let (dir, entry) = self.lower()?;
-        change(&write, dir, entry)?;
-        if let Some(dir) = self.parent.inode() {
-            dir.copy_attributes();
-        }
-        Ok(())
+        let parent = self.parent.inode().ok_or_else(stale)?;
+        let _changing = parent.change_names();
+        let result = below(&write, dir, entry).and_then(above);
+        parent.copy_attributes();
+        result.inspect_err(|error| {
+            if *error == stale() {
+                self.forget();
+            }
+        })
+    }
+
+    /// The next one who needs the name looks it up.
+    fn forget(&self) {
+        // SAFETY: The dentry is valid.
+        unsafe { bindings::d_drop(self.entry.as_raw()) };
     }
 
     /// What the name is to stand for.
@@ -109,12 +127,23 @@ impl<'a> Name<'a> {
     }
 
     /// What the name stood for has one less now.
-    fn removed(&self) {
+    fn removed(&self) -> Result {
         if let Some(inode) = self.entry.inode() {
             inode.copy_attributes();
         }
-        // SAFETY: The dentry is valid.
-        unsafe { bindings::d_drop(self.entry.as_raw()) };
+        self.forget();
+        Ok(())
+    }
+
+    /// Makes this name stand for what `new` stands for, or the two change places.
+    fn moved(&self, new: &Self, flags: u32) -> Result {
+        // SAFETY: All that has to be locked for this is, where a rename is called.
+        unsafe { bindings::sp_d_move(self.entry.as_raw(), new.entry.as_raw(), flags) };
+        let changed = [&self.parent, self.entry, new.entry].map(|dentry| dentry.inode());
+        for inode in changed.into_iter().flatten() {
+            inode.copy_attributes();
+        }
+        Ok(())
     }
 }
 
@@ -123,12 +152,20 @@ impl<T: FileSystem> Operations<T> {
     const OTHER: bindings::inode_operations = bindings::inode_operations {
         permission: Some(Self::permission),
         setattr: Some(Self::setattr),
+        update_time: Some(attributes::update_time),
         getattr: Some(Self::getattr),
         listxattr: Some(super::xattr::list),
         get_acl: Some(super::xattr::get_acl),
         set_acl: Some(super::xattr::set_acl),
+        fileattr_get: Some(Self::get_flags),
+        fileattr_set: Some(Self::set_flags),
         // SAFETY: NULL is right for an operation that there is not.
         ..unsafe { MaybeUninit::zeroed().assume_init() }
+    };
+
+    const REGULAR: bindings::inode_operations = bindings::inode_operations {
+        fiemap: Some(Self::fiemap),
+        ..Self::OTHER
     };
 
     const LINK: bindings::inode_operations = bindings::inode_operations {
@@ -220,8 +257,11 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes it.
         let name = unsafe { Name::from_raw(dentry) };
         from_result(|| {
-            name.change(|write, dir, new| names::create(write, dir, new, mode))?;
-            name.connect::<T>().map(|()| 0)
+            name.change(
+                |write, dir, new| names::create(write, dir, new, mode),
+                |()| name.connect::<T>(),
+            )
+            .map(|()| 0)
         })
     }
 
@@ -241,7 +281,7 @@ impl<T: FileSystem> Operations<T> {
             let write = layer.lower().want_write()?;
             // Whether it may be given a name is looked at here, before anybody asks below.
             let dir = name.parent.path()?;
-            let lower = names::tmpfile(&write, &dir, mode, layer.credential())?;
+            let lower = names::tmpfile(&write, &dir, mode, &layer.rights()?)?;
             // SAFETY: As above.
             unsafe { name.entry.set_lower(lower.dentry().into()) };
             let inode = ARef::into_raw(name.found::<T>()?).cast().as_ptr();
@@ -261,8 +301,12 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes both.
         let (old, new) = unsafe { (Upper::<Dentry>::from_raw(old), Name::from_raw(new)) };
         from_result(|| {
-            new.change(|write, dir, new| names::link(write, old.lower()?, dir, new))?;
-            new.connect::<T>().map(|()| 0)
+            let lower = old.lower()?;
+            new.change(
+                |write, dir, new| names::link(write, lower, dir, new),
+                |()| new.connect::<T>(),
+            )
+            .map(|()| 0)
         })
     }
 
@@ -272,11 +316,7 @@ impl<T: FileSystem> Operations<T> {
     unsafe extern "C" fn unlink(_: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
         // SAFETY: The caller passes it.
         let name = unsafe { Name::from_raw(dentry) };
-        from_result(|| {
-            name.change(names::unlink)?;
-            name.removed();
-            Ok(0)
-        })
+        from_result(|| name.change(names::unlink, |()| name.removed()).map(|()| 0))
     }
 
     /// # Safety
@@ -285,11 +325,7 @@ impl<T: FileSystem> Operations<T> {
     unsafe extern "C" fn rmdir(_: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
         // SAFETY: The caller passes it.
         let name = unsafe { Name::from_raw(dentry) };
-        from_result(|| {
-            name.change(names::rmdir)?;
-            name.removed();
-            Ok(0)
-        })
+        from_result(|| name.change(names::rmdir, |()| name.removed()).map(|()| 0))
     }
 
     /// # Safety
@@ -304,8 +340,11 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes both.
         let (name, target) = unsafe { (Name::from_raw(dentry), CStr::from_char_ptr(target)) };
         from_result(|| {
-            name.change(|write, dir, new| names::symlink(write, dir, new, target))?;
-            name.connect::<T>().map(|()| 0)
+            name.change(
+                |write, dir, new| names::symlink(write, dir, new, target),
+                |()| name.connect::<T>(),
+            )
+            .map(|()| 0)
         })
     }
 
@@ -320,9 +359,17 @@ impl<T: FileSystem> Operations<T> {
     ) -> *mut bindings::dentry {
         // SAFETY: The caller passes it.
         let name = unsafe { Name::from_raw(dentry) };
-        let made = name
-            .change(|write, dir, new| names::mkdir(write, dir, new, mode))
-            .and_then(|()| name.connect::<T>());
+        let made = name.change(
+            |write, dir, new| names::mkdir(write, dir, new, mode),
+            |same| {
+                if same {
+                    return name.connect::<T>();
+                }
+                // The caller looks it up.
+                name.forget();
+                Ok(())
+            },
+        );
         made.map_or_else(|error| error.to_ptr(), |()| ptr::null_mut())
     }
 
@@ -339,8 +386,11 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes it.
         let name = unsafe { Name::from_raw(dentry) };
         from_result(|| {
-            name.change(|write, dir, new| names::mknod(write, dir, new, mode, device))?;
-            name.connect::<T>().map(|()| 0)
+            name.change(
+                |write, dir, new| names::mknod(write, dir, new, mode, device),
+                |()| name.connect::<T>(),
+            )
+            .map(|()| 0)
         })
     }
 
@@ -358,12 +408,22 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes both.
         let (old, new) = unsafe { (Name::from_raw(old), Name::from_raw(new)) };
         from_result(|| {
-            new.change(|write, _, _| names::rename(write, old.lower()?, new.lower()?, flags))?;
-            let changed = [old.parent.inode(), old.entry.inode(), new.entry.inode()];
-            for inode in changed.into_iter().flatten() {
-                inode.copy_attributes();
+            let (from, to) = (old.lower()?, new.lower()?);
+            let parents = [&old, &new].map(|name| name.parent.inode());
+            // That of the new name is looked after by change().
+            let [Some(from_dir), Some(to_dir)] = &parents else {
+                return Err(stale());
+            };
+            let _changing =
+                (!ptr::eq(from_dir.as_raw(), to_dir.as_raw())).then(|| from_dir.change_names());
+            let renamed = new.change(
+                |write, _, _| names::rename(write, from, to, flags),
+                |()| old.moved(&new, flags),
+            );
+            if renamed == Err(stale()) {
+                old.forget();
             }
-            Ok(0)
+            renamed.map(|()| 0)
         })
     }
 
@@ -384,110 +444,5 @@ impl<T: FileSystem> Operations<T> {
             Ok(lower) => unsafe { bindings::vfs_get_link(lower.as_raw(), done) },
             Err(error) => error.to_ptr::<c_char>().cast_const(),
         }
-    }
-
-    /// What is below decides. It may look at lists of access rights that are only there.
-    ///
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn permission(
-        _: *mut bindings::mnt_idmap,
-        inode: *mut bindings::inode,
-        mask: c_int,
-    ) -> c_int {
-        if mask as u32 & bindings::SP_MAY_NOT_BLOCK != 0 {
-            return ECHILD.to_errno();
-        }
-        // SAFETY: The caller passes it.
-        let inode = unsafe { Upper::<Inode>::from_raw(inode) };
-        from_result(|| inode.lower().permission(mask).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn getattr(
-        _: *mut bindings::mnt_idmap,
-        path: *const bindings::path,
-        stat: *mut bindings::kstat,
-        mask: u32,
-        flags: c_uint,
-    ) -> c_int {
-        // SAFETY: The caller passes all of them.
-        let (dentry, stat) = unsafe { (Upper::<Dentry>::from_raw((*path).dentry), &mut *stat) };
-        from_result(|| {
-            let inode = dentry.inode().ok_or(ENOENT)?;
-            *stat = dentry.path()?.attributes(mask, flags)?;
-            // SAFETY: An inode keeps its superblock.
-            stat.dev = unsafe { (*inode.raw_super()).s_dev };
-            if inode.is_regular() {
-                stat.size = inode.size();
-            }
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn setattr(
-        _: *mut bindings::mnt_idmap,
-        dentry: *mut bindings::dentry,
-        attributes: *mut bindings::iattr,
-    ) -> c_int {
-        // SAFETY: The caller passes both.
-        let (dentry, attributes) = unsafe { (Upper::<Dentry>::from_raw(dentry), &*attributes) };
-        from_result(|| Self::set_attributes(dentry, attributes).map(|()| 0))
-    }
-
-    fn set_attributes(dentry: &Upper<Dentry>, attributes: &bindings::iattr) -> Result {
-        let inode = dentry.inode().ok_or(ENOENT)?;
-        let change = Attributes::new(dentry, attributes)?;
-        let size = (attributes.ia_valid & bindings::ATTR_SIZE != 0).then_some(attributes.ia_size);
-        match size {
-            Some(size) if inode.is_regular() => T::set_size(&inode, size, change)?,
-            _ => change.apply()?,
-        }
-        inode.copy_attributes();
-        Ok(())
-    }
-}
-
-impl<'a> Attributes<'a> {
-    fn new(dentry: &'a Upper<Dentry>, attributes: &bindings::iattr) -> Result<Self> {
-        let mut lower = *attributes;
-        // SAFETY: The dentry is valid and its inode locked.
-        to_result(unsafe {
-            bindings::setattr_prepare(
-                ptr::addr_of_mut!(bindings::nop_mnt_idmap),
-                dentry.as_raw(),
-                &mut lower,
-            )
-        })?;
-        // How set-user-ID bits are dropped is up to whoever has them.
-        if lower.ia_valid & (bindings::ATTR_KILL_SUID | bindings::ATTR_KILL_SGID) != 0 {
-            lower.ia_valid &= !bindings::ATTR_MODE;
-        }
-        // The file is one of this filesystem.
-        lower.ia_valid &= !bindings::ATTR_FILE;
-        Ok(Self { dentry, lower })
-    }
-
-    /// Changes them below. Sleeps.
-    pub fn apply(mut self) -> Result {
-        let _write = self.dentry.layer().lower().want_write()?;
-        let lower = self.dentry.lower()?;
-        let inode = lower.inode().ok_or(ENOENT)?;
-        let _lock = inode.lock();
-        // SAFETY: The inode is locked.
-        to_result(unsafe {
-            bindings::notify_change(
-                ptr::addr_of_mut!(bindings::nop_mnt_idmap),
-                lower.as_raw(),
-                &mut self.lower,
-                ptr::null_mut(),
-            )
-        })
     }
 }

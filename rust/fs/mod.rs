@@ -15,7 +15,7 @@
 //! 1. `i_rwsem` of an inode: [`Inode::lock`];
 //! 2. its stores kept away: [`Upper::<Inode>::hold_stores`];
 //! 3. its writeback kept away: [`Upper::<Inode>::hold_writeback`], or writing back, which is kept away;
-//! 4. the right to write below: [`File::start_write`];
+//! 4. the right to write below: [`Lower::start_write`];
 //! 5. folios of the mapping, in ascending order;
 //! 6. all other locks of the filesystem below.
 //!
@@ -29,8 +29,11 @@
 //! before 5. 2 and 3 are no locks; nobody waits for them who reads a page.
 
 mod aops;
+mod attributes;
 mod cache;
 mod commit;
+mod commit_set;
+mod devices;
 mod direct;
 mod file;
 mod folio;
@@ -41,8 +44,10 @@ mod object;
 mod one_file;
 mod queue;
 mod request;
+mod rights;
 mod stack;
 mod super_block;
+mod writer;
 mod xattr;
 
 use crate::{
@@ -58,13 +63,16 @@ pub use self::{
         NoWriteback, //
     },
     commit::Committed,
+    commit_set::{CommitSet, CommittedSet},
     direct::Writing,
     folio::within,
     object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
     one_file::OneFile,
     request::{Buffer, Request},
+    rights::{Lower, Rights},
     stack::{Layer, Upper},
     super_block::{Registration, Type},
+    writer::WriterFile,
 };
 
 use self::queue::Queue;
@@ -142,6 +150,11 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
 pub struct Attributes<'a> {
     dentry: &'a Upper<Dentry>,
     lower: bindings::iattr,
+}
+
+/// The filesystem below has no such thing.
+fn not_supported() -> Error {
+    Error::from_errno(-(bindings::EOPNOTSUPP as i32))
 }
 
 /// What was found before is not there any more.

@@ -4,14 +4,15 @@
 //!
 //! All of them sleep, and act with the caller's credentials. They lock the directory, and check
 //! that the name is still there and in it: where somebody else has been faster, they fail with
-//! EINVAL, ENOENT or EEXIST. [`WriteAccess`] is that to the mount of the directory.
+//! ESTALE, ENOENT or EEXIST. Delegations that others have are broken, and waited for without these
+//! locks. [`WriteAccess`] is that to the mount of the directory.
 
-use super::{stale, Dentry, File, Inode, Path, WriteAccess};
+use super::{stale, Dentry, File, Inode, Path, Rights, WriteAccess};
 use crate::bindings;
 use core::ptr;
 use kernel::{
-    cred::Credential,
-    error::{from_err_ptr, to_result},
+    error::{from_err_ptr, from_result, to_result},
+    ffi::{c_int, c_void},
     prelude::*,
     sync::aref::ARef, //
 };
@@ -37,6 +38,37 @@ pub(super) fn lookup(dir: &Dentry, name: &Dentry) -> Result<ARef<Dentry>> {
     unsafe { Dentry::take(found) }
 }
 
+/// Calls `change` until no delegation is in its way.
+pub(super) fn without_delegations<F>(mut change: F) -> Result
+where
+    F: FnMut(*mut bindings::delegated_inode) -> Result,
+{
+    /// # Safety
+    ///
+    /// `change` must be an `F` that nobody else uses.
+    unsafe extern "C" fn call<F: FnMut(*mut bindings::delegated_inode) -> Result>(
+        change: *mut c_void,
+        delegated: *mut bindings::delegated_inode,
+    ) -> c_int {
+        // SAFETY: The caller passes it.
+        let change = unsafe { &mut *change.cast::<F>() };
+        from_result(|| change(delegated).map(|()| 0))
+    }
+    // SAFETY: The function gets what it expects.
+    to_result(unsafe {
+        bindings::sp_without_delegations(Some(call::<F>), ptr::from_mut(&mut change).cast())
+    })
+}
+
+/// The error where a name, or a directory, is not where it was when it was looked up.
+fn overtaken(error: Error) -> Error {
+    if error == EINVAL {
+        stale()
+    } else {
+        error
+    }
+}
+
 /// A directory that is locked so that one of its names can change.
 ///
 /// # Invariants
@@ -52,21 +84,21 @@ impl Locked {
         let inode = directory(dir)?;
         // SAFETY: Both dentries are valid, and the first is a directory.
         let child = unsafe { bindings::start_creating_dentry(dir.as_raw(), child.as_raw()) };
-        // INVARIANT: Has succeeded.
-        Ok(Self {
-            dir: inode.as_raw(),
-            child: from_err_ptr(child)?,
-        })
+        Self::started(&inode, child)
     }
 
     fn removing(dir: &Dentry, child: &Dentry) -> Result<Self> {
         let inode = directory(dir)?;
         // SAFETY: Both dentries are valid, and the first is a directory.
         let child = unsafe { bindings::start_removing_dentry(dir.as_raw(), child.as_raw()) };
+        Self::started(&inode, child)
+    }
+
+    fn started(dir: &Inode, child: *mut bindings::dentry) -> Result<Self> {
         // INVARIANT: Has succeeded.
         Ok(Self {
-            dir: inode.as_raw(),
-            child: from_err_ptr(child)?,
+            dir: dir.as_raw(),
+            child: from_err_ptr(child).map_err(overtaken)?,
         })
     }
 }
@@ -80,19 +112,16 @@ impl Drop for Locked {
 
 /// Makes a regular file.
 pub fn create(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Result {
-    let at = Locked::creating(dir, new)?;
-    // SAFETY: The directory is locked, and the name free.
-    to_result(unsafe { bindings::vfs_create(idmap(), at.child, mode, ptr::null_mut()) })
+    without_delegations(|delegated| {
+        let at = Locked::creating(dir, new)?;
+        // SAFETY: The directory is locked, and the name free.
+        to_result(unsafe { bindings::vfs_create(idmap(), at.child, mode, delegated) })
+    })
 }
 
 /// Makes a regular file without a name in the directory at `dir`, and opens it with these
-/// credentials. It can be given a name. EOPNOTSUPP where the filesystem has no such files.
-pub fn tmpfile(
-    _: &WriteAccess<'_>,
-    dir: &Path,
-    mode: u16,
-    credential: &Credential,
-) -> Result<ARef<File>> {
+/// rights. It can be given a name. EOPNOTSUPP where the filesystem has no such files.
+pub fn tmpfile(_: &WriteAccess<'_>, dir: &Path, mode: u16, rights: &Rights) -> Result<ARef<File>> {
     directory(dir.dentry())?;
     let flags = bindings::SP_O_RDWR | bindings::SP_O_LARGEFILE;
     // SAFETY: The path is that of a directory; the function takes references of its own.
@@ -102,75 +131,75 @@ pub fn tmpfile(
             dir.as_raw(),
             mode,
             flags as i32,
-            credential.as_ptr(),
+            rights.credential().as_ptr(),
         )
     };
     // SAFETY: It is a new reference, or an error.
     unsafe { File::take(file) }
 }
 
-/// Makes a directory.
-///
-/// A filesystem may answer with another dentry than the one it was asked for: then ESTALE, and the
-/// directory has been made.
-pub fn mkdir(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Result {
-    let mut at = Locked::creating(dir, new)?;
-    // SAFETY: The directory is locked, and the name free.
-    at.child = unsafe { bindings::vfs_mkdir(idmap(), at.dir, at.child, mode, ptr::null_mut()) };
-    // INVARIANT: In case of an error the function has unlocked the directory; end_dirop() knows.
-    if ptr::eq(from_err_ptr(at.child)?, new.as_raw()) {
+/// Makes a directory. The answer is whether `new` stands for it: a filesystem may make another
+/// dentry for it than the one it was asked for.
+pub fn mkdir(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Result<bool> {
+    let mut same = false;
+    without_delegations(|delegated| {
+        let mut at = Locked::creating(dir, new)?;
+        // SAFETY: The directory is locked, and the name free.
+        at.child = unsafe { bindings::vfs_mkdir(idmap(), at.dir, at.child, mode, delegated) };
+        // INVARIANT: In case of an error the function has unlocked the directory; end_dirop() knows.
+        same = ptr::eq(from_err_ptr(at.child)?, new.as_raw());
         Ok(())
-    } else {
-        Err(stale())
-    }
+    })?;
+    Ok(same)
 }
 
 /// Makes a device node, a FIFO or a socket.
 pub fn mknod(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16, device: u32) -> Result {
-    let at = Locked::creating(dir, new)?;
-    // SAFETY: The directory is locked, and the name free.
-    to_result(unsafe {
-        bindings::vfs_mknod(idmap(), at.dir, at.child, mode, device, ptr::null_mut())
+    without_delegations(|delegated| {
+        let at = Locked::creating(dir, new)?;
+        // SAFETY: The directory is locked, and the name free.
+        to_result(unsafe {
+            bindings::vfs_mknod(idmap(), at.dir, at.child, mode, device, delegated)
+        })
     })
 }
 
 /// Makes a symbolic link.
 pub fn symlink(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, target: &CStr) -> Result {
-    let at = Locked::creating(dir, new)?;
-    // SAFETY: The directory is locked, and the name free.
-    to_result(unsafe {
-        bindings::vfs_symlink(
-            idmap(),
-            at.dir,
-            at.child,
-            target.as_char_ptr(),
-            ptr::null_mut(),
-        )
+    let target = target.as_char_ptr();
+    without_delegations(|delegated| {
+        let at = Locked::creating(dir, new)?;
+        // SAFETY: The directory is locked, and the name free.
+        to_result(unsafe { bindings::vfs_symlink(idmap(), at.dir, at.child, target, delegated) })
     })
 }
 
 /// Gives `old` another name.
 pub fn link(_: &WriteAccess<'_>, old: &Dentry, dir: &Dentry, new: &Dentry) -> Result {
     old.inode().ok_or(ENOENT)?;
-    let at = Locked::creating(dir, new)?;
-    // SAFETY: The directory is locked, the name free, and the old one something.
-    to_result(unsafe {
-        bindings::vfs_link(old.as_raw(), idmap(), at.dir, at.child, ptr::null_mut())
+    without_delegations(|delegated| {
+        let at = Locked::creating(dir, new)?;
+        // SAFETY: The directory is locked, the name free, and the old one something.
+        to_result(unsafe { bindings::vfs_link(old.as_raw(), idmap(), at.dir, at.child, delegated) })
     })
 }
 
 /// Removes what is no directory.
 pub fn unlink(_: &WriteAccess<'_>, dir: &Dentry, old: &Dentry) -> Result {
-    let at = Locked::removing(dir, old)?;
-    // SAFETY: The directory is locked, and the name is in it.
-    to_result(unsafe { bindings::vfs_unlink(idmap(), at.dir, at.child, ptr::null_mut()) })
+    without_delegations(|delegated| {
+        let at = Locked::removing(dir, old)?;
+        // SAFETY: The directory is locked, and the name is in it.
+        to_result(unsafe { bindings::vfs_unlink(idmap(), at.dir, at.child, delegated) })
+    })
 }
 
 /// Removes a directory.
 pub fn rmdir(_: &WriteAccess<'_>, dir: &Dentry, old: &Dentry) -> Result {
-    let at = Locked::removing(dir, old)?;
-    // SAFETY: The directory is locked, and the name is in it.
-    to_result(unsafe { bindings::vfs_rmdir(idmap(), at.dir, at.child, ptr::null_mut()) })
+    without_delegations(|delegated| {
+        let at = Locked::removing(dir, old)?;
+        // SAFETY: The directory is locked, and the name is in it.
+        to_result(unsafe { bindings::vfs_rmdir(idmap(), at.dir, at.child, delegated) })
+    })
 }
 
 /// Moves `old` to where `new` is; `flags` are those of renameat2(2).
@@ -182,26 +211,29 @@ pub fn rename(
 ) -> Result {
     directory(old_dir)?;
     directory(new_dir)?;
-    let mut data = bindings::renamedata {
-        mnt_idmap: idmap(),
-        old_parent: old_dir.as_raw(),
-        old_dentry: ptr::null_mut(),
-        new_parent: new_dir.as_raw(),
-        new_dentry: ptr::null_mut(),
-        delegated_inode: ptr::null_mut(),
-        flags,
-    };
-    // SAFETY: All of them are valid, and the parents directories.
-    to_result(unsafe {
-        bindings::start_renaming_two_dentries(&mut data, old.as_raw(), new.as_raw())
-    })?;
-    let result = if old.inode().is_none() {
-        Err(ENOENT)
-    } else {
-        // SAFETY: What is to be locked is, and checked; there is something to move.
-        to_result(unsafe { bindings::vfs_rename(&mut data) })
-    };
-    // SAFETY: It was started above.
-    unsafe { bindings::end_renaming(&mut data) };
-    result
+    without_delegations(|delegated| {
+        let mut data = bindings::renamedata {
+            mnt_idmap: idmap(),
+            old_parent: old_dir.as_raw(),
+            old_dentry: ptr::null_mut(),
+            new_parent: new_dir.as_raw(),
+            new_dentry: ptr::null_mut(),
+            delegated_inode: delegated,
+            flags,
+        };
+        // SAFETY: All of them are valid, and the parents directories.
+        to_result(unsafe {
+            bindings::start_renaming_two_dentries(&mut data, old.as_raw(), new.as_raw())
+        })
+        .map_err(overtaken)?;
+        let result = if old.inode().is_none() {
+            Err(ENOENT)
+        } else {
+            // SAFETY: What is to be locked is, and checked; there is something to move.
+            to_result(unsafe { bindings::vfs_rename(&mut data) })
+        };
+        // SAFETY: It was started above.
+        unsafe { bindings::end_renaming(&mut data) };
+        result
+    })
 }

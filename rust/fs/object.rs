@@ -2,10 +2,10 @@
 
 //! Inodes, dentries, open files and paths, of whatever filesystem.
 
+use super::Rights;
 use crate::bindings;
 use core::{ptr, ptr::NonNull};
 use kernel::{
-    cred::Credential,
     error::{from_err_ptr, to_result},
     prelude::*,
     sync::aref::{ARef, AlwaysRefCounted},
@@ -97,6 +97,13 @@ impl Inode {
         unsafe { bindings::sp_i_size_read(self.as_raw()) }
     }
 
+    /// Whether it is a file of tmpfs: its page cache is all that there is of it.
+    pub fn is_in_memory(&self) -> bool {
+        // SAFETY: An inode keeps its mapping.
+        let kind = unsafe { bindings::sp_mapping_kind(self.mapping()) };
+        kind == bindings::sp_mapping_kind_SP_MAPPING_SHMEM
+    }
+
     /// Type and permissions, as in `st_mode`.
     pub fn mode(&self) -> u32 {
         // SAFETY: The inode is valid; a mode that changes meanwhile is as good as any.
@@ -106,6 +113,13 @@ impl Inode {
     /// Whether it is a regular file.
     pub fn is_regular(&self) -> bool {
         self.mode() & bindings::SP_S_IFMT == bindings::SP_S_IFREG
+    }
+
+    /// Whether nobody may change it (`FS_IMMUTABLE_FL`).
+    pub fn is_immutable(&self) -> bool {
+        // SAFETY: The inode is valid; flags that change meanwhile are as good as any.
+        let flags = unsafe { ptr::addr_of!((*self.as_raw()).i_flags).read_volatile() };
+        flags & bindings::SP_S_IMMUTABLE != 0
     }
 
     /// Whether it is a directory.
@@ -142,6 +156,12 @@ impl Inode {
         // SAFETY: The field is set when the inode is made.
         unsafe { (*self.as_raw()).i_sb }
     }
+
+    /// The number of the filesystem's device.
+    pub(super) fn device(&self) -> bindings::dev_t {
+        // SAFETY: An inode keeps its superblock, whose number does not change.
+        unsafe { (*self.raw_super()).s_dev }
+    }
 }
 
 /// A locked inode. See [`Inode::lock`].
@@ -175,6 +195,12 @@ impl Dentry {
     pub(crate) fn raw_super(&self) -> *mut bindings::super_block {
         // SAFETY: The field is set when the dentry is made.
         unsafe { (*self.as_raw()).d_sb }
+    }
+
+    /// The number of the filesystem's device.
+    pub(super) fn device(&self) -> bindings::dev_t {
+        // SAFETY: A dentry keeps its superblock, whose number does not change.
+        unsafe { (*self.raw_super()).s_dev }
     }
 }
 
@@ -258,6 +284,11 @@ impl Path {
         unsafe { Dentry::from_raw(self.0.dentry) }
     }
 
+    /// Whether it is the same place.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.mnt == other.0.mnt && self.0.dentry == other.0.dentry
+    }
+
     /// Another place below the same mount.
     ///
     /// `dentry` must be of the same filesystem.
@@ -275,11 +306,14 @@ impl Path {
         Ok(Self(path))
     }
 
-    /// Opens what is there, with `flags` of open(2) and these credentials. Sleeps.
-    pub fn open(&self, flags: u32, credential: &Credential) -> Result<ARef<File>> {
-        let flags = (flags | bindings::SP_O_LARGEFILE) as i32;
+    /// Opens what is there, with `flags` of open(2) and these rights. What is read through it is no
+    /// access: who accesses what is above says so. It does not count as one of the files that a
+    /// system may have open. Sleeps.
+    pub fn open(&self, flags: u32, rights: &Rights) -> Result<ARef<File>> {
+        let flags = (flags | bindings::SP_O_LARGEFILE | bindings::SP_O_NOATIME) as i32;
+        let credential = rights.credential().as_ptr();
         // SAFETY: By type invariant; the function takes references of its own.
-        let file = unsafe { bindings::dentry_open(&self.0, flags, credential.as_ptr()) };
+        let file = rights.act(|| unsafe { bindings::kernel_file_open(&self.0, flags, credential) });
         // SAFETY: It is a new reference, or an error.
         unsafe { File::take(file) }
     }

@@ -2,8 +2,12 @@
 
 //! Where and how pages are written back: in a thread of the kernel, without recursion.
 
-use crate::bindings;
-use core::ptr::NonNull;
+use super::Inode;
+use crate::{
+    bindings,
+    mm::Folio, //
+};
+use core::ptr::{self, NonNull};
 use kernel::{
     ffi::{c_int, c_void},
     prelude::*, //
@@ -72,6 +76,55 @@ impl Drop for NoFs {
     fn drop(&mut self) {
         // SAFETY: The flags are those that this task had.
         unsafe { bindings::sp_nofs_restore(self.0) };
+    }
+}
+
+/// While this is there, the page cache of a file below in memory that this task allocates is charged
+/// to the control group that a folio above is charged to: a thread of the kernel has none itself,
+/// and so no limit.
+///
+/// The page cache of a file on a disk is not: it goes when it is written. A group whose memory is
+/// full of what is dirty above could not be charged for writing that, and the kernel would kill
+/// processes of it where it has them wait for the disk without a stack.
+///
+/// C header: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
+pub(super) struct ChargeAs {
+    old: *mut bindings::mem_cgroup,
+    group: *mut bindings::mem_cgroup,
+    _this_task: kernel::types::NotThreadSafe,
+}
+
+impl ChargeAs {
+    /// For writing `folio` to `lower`.
+    pub(super) fn of(folio: &Folio, lower: &Inode) -> Self {
+        let mut group = ptr::null_mut();
+        let of = lower.is_in_memory().then(|| folio.as_raw());
+        // SAFETY: The folio is valid, or NULL, and `group` is ours alone.
+        let old = unsafe { bindings::sp_charge_folio(of.unwrap_or(ptr::null_mut()), &mut group) };
+        Self {
+            old,
+            group,
+            _this_task: kernel::types::NotThreadSafe,
+        }
+    }
+
+    /// The error of what has been done: want of memory in a group that has a limit is want of room,
+    /// which nobody is to wait for until there is some.
+    pub(super) fn error(&self, error: Error) -> Error {
+        // SAFETY: This keeps the group.
+        let limited = unsafe { bindings::sp_charge_is_limited(self.group) };
+        if error == ENOMEM && limited {
+            ENOSPC
+        } else {
+            error
+        }
+    }
+}
+
+impl Drop for ChargeAs {
+    fn drop(&mut self) {
+        // SAFETY: Both are from when this was made; the reference to the group is given back.
+        unsafe { bindings::sp_charge_end(self.old, self.group) };
     }
 }
 

@@ -2,13 +2,13 @@
 
 //! Reads and writes of user space.
 
-use super::{folio::bytes, stack::Upper, File};
+use super::{folio::bytes, stack::Upper, File, Lower};
 use crate::{
     bindings,
     mm::HeldRange, //
 };
 use core::{marker::PhantomData, ops::Range, ptr};
-use kernel::{alloc::flags, prelude::*};
+use kernel::{alloc::flags, page::PAGE_SIZE, prelude::*};
 
 /// A read or a write that a file is asked for.
 ///
@@ -41,9 +41,18 @@ impl<'a> Request<'a> {
         unsafe { (*self.0).ki_flags as u32 & bindings::SP_IOCB_DIRECT != 0 }
     }
 
+    /// Whether it is to fail with EAGAIN where it would have to wait (RWF_NOWAIT).
+    pub fn is_nowait(&self) -> bool {
+        // SAFETY: The request is valid.
+        unsafe { (*self.0).ki_flags as u32 & bindings::SP_IOCB_NOWAIT != 0 }
+    }
+
     /// How much of a write the limits of the file, the task and the filesystem let through, in
     /// bytes; O_APPEND moves the request to the end of the file. The inode is locked.
     pub fn check_write(&mut self, buffer: &mut Buffer<'_>) -> Result<usize> {
+        if self.file().inode().is_immutable() {
+            return Err(EPERM);
+        }
         // SAFETY: Both are valid.
         bytes(unsafe { bindings::generic_write_checks(self.0, buffer.0) })
     }
@@ -83,9 +92,9 @@ impl<'a> Request<'a> {
         let mut total = 0;
         while buffer.length() > 0 {
             let mut pos = self.position();
-            let limit = HeldRange::MAX_BYTES - pos as usize % kernel::page::PAGE_SIZE;
+            let limit = HeldRange::MAX_BYTES - pos as usize % PAGE_SIZE;
             let (expected, result) = buffer.limited(limit, |buffer| {
-                let pinned = match buffer.pin() {
+                let pinned = match buffer.pin(lower.inode().is_in_memory()) {
                     Ok(pinned) => pinned,
                     Err(error) => return (0, Err(error)),
                 };
@@ -151,22 +160,91 @@ impl Buffer<'_> {
         unsafe { bindings::iov_iter_revert(self.0, bytes) };
     }
 
-    /// Pins the next pages, and goes on behind them; none if that is not needed.
-    fn pin(&mut self) -> Result<Option<Pinned>> {
+    /// Pins the pages of all that is left of it, and goes on behind them; none if that is not needed.
+    ///
+    /// Where some cannot be pinned, what comes before is transferred if it may be a `part`.
+    fn pin(&mut self, part: bool) -> Result<Option<Pinned>> {
         // SAFETY: The iterator is valid.
         if !unsafe { bindings::sp_iter_will_pin(self.0) } {
             return Ok(None);
         }
-        let mut pages = KVec::from_elem(ptr::null_mut(), Pinned::PAGES, flags::GFP_KERNEL)?;
-        let mut array: *mut *mut bindings::page = pages.as_mut_ptr();
+        let mut pinned = Pinned::new(self.length())?;
+        while self.length() > 0 {
+            let Err(error) = pinned.add_segment(self) else {
+                continue;
+            };
+            if pinned.length == 0 || !part {
+                self.revert(pinned.length);
+                return Err(error);
+            }
+            break;
+        }
+        Ok(Some(pinned))
+    }
+
+    fn transfer(&mut self, file: Lower<'_>, pos: &mut i64, write: bool) -> Result<usize> {
+        transfer(file, self.0, pos, write)
+    }
+}
+
+/// Whoever writes has kept the filesystem below from being frozen ([`Lower::start_write`]).
+fn transfer(
+    file: Lower<'_>,
+    iter: *mut bindings::iov_iter,
+    pos: &mut i64,
+    write: bool,
+) -> Result<usize> {
+    // SAFETY: All are valid, and the caller passes an iterator that is, too.
+    bytes(file.act(|file| unsafe {
+        if write {
+            bindings::sp_file_write_direct(file, iter, pos)
+        } else {
+            bindings::sp_file_read_direct(file, iter, pos)
+        }
+    }))
+}
+
+/// Pages of user space that stay where they are.
+///
+/// # Invariants
+///
+/// The pages are pinned (`FOLL_PIN`), and the segments are within them.
+struct Pinned {
+    /// Room for the pages of the next segment.
+    room: KVVec<*mut bindings::page>,
+    pages: KVVec<*mut bindings::page>,
+    segments: KVVec<bindings::bio_vec>,
+    length: usize,
+    dirty: bool,
+}
+
+impl Pinned {
+    /// Nothing, with room for a segment of that many bytes.
+    fn new(length: usize) -> Result<Self> {
+        let pages = length.div_ceil(PAGE_SIZE) + 1;
+        Ok(Self {
+            room: KVVec::from_elem(ptr::null_mut(), pages, flags::GFP_KERNEL)?,
+            pages: KVVec::new(),
+            segments: KVVec::new(),
+            length: 0,
+            dirty: false,
+        })
+    }
+
+    /// Pins the next segment of `buffer`, which goes on behind it.
+    fn add_segment(&mut self, buffer: &mut Buffer<'_>) -> Result {
+        // Before anything is pinned.
+        self.pages.reserve(self.room.len(), flags::GFP_KERNEL)?;
+        self.segments.reserve(self.room.len(), flags::GFP_KERNEL)?;
+        let mut array: *mut *mut bindings::page = self.room.as_mut_ptr();
         let mut offset = 0;
         // SAFETY: The iterator is valid, and the array has as many elements as is said.
         let length = bytes(unsafe {
             bindings::iov_iter_extract_pages(
-                self.0,
+                buffer.0,
                 &mut array,
-                Pinned::PAGES << bindings::PAGE_SHIFT,
-                Pinned::PAGES as u32,
+                self.room.len() << bindings::PAGE_SHIFT,
+                self.room.len() as u32,
                 0,
                 &mut offset,
             )
@@ -174,81 +252,41 @@ impl Buffer<'_> {
         if length == 0 {
             return Err(EFAULT);
         }
-        pages.truncate((offset + length).div_ceil(kernel::page::PAGE_SIZE));
-        // INVARIANT: The pages have been pinned.
-        Ok(Some(Pinned {
-            pages,
-            offset,
-            length,
-            dirty: false,
-        }))
-    }
-
-    fn transfer(&mut self, file: &File, pos: &mut i64, write: bool) -> Result<usize> {
-        transfer(file, self.0, pos, write)
-    }
-}
-
-/// Whoever writes has the right to do so below ([`File::start_write`]).
-fn transfer(
-    file: &File,
-    iter: *mut bindings::iov_iter,
-    pos: &mut i64,
-    write: bool,
-) -> Result<usize> {
-    // SAFETY: All are valid, and the caller passes an iterator that is, too.
-    bytes(unsafe {
-        if write {
-            bindings::sp_file_write_direct(file.as_raw(), iter, pos)
-        } else {
-            bindings::sp_file_read_direct(file.as_raw(), iter, pos)
-        }
-    })
-}
-
-/// Pages of user space that stay where they are.
-///
-/// # Invariants
-///
-/// The pages are pinned (`FOLL_PIN`).
-struct Pinned {
-    pages: KVec<*mut bindings::page>,
-    offset: usize,
-    length: usize,
-    dirty: bool,
-}
-
-impl Pinned {
-    /// At most so many at once: one more than the bytes that are transferred at once may have.
-    const PAGES: usize = HeldRange::MAX_BYTES / kernel::page::PAGE_SIZE + 1;
-
-    fn transfer(&self, file: &File, pos: &mut i64, write: bool) -> Result<usize> {
-        let mut segments = KVec::with_capacity(self.pages.len(), flags::GFP_KERNEL)?;
-        let mut offset = self.offset;
-        let mut left = self.length;
-        for &page in &self.pages {
-            let part = left.min(kernel::page::PAGE_SIZE - offset);
-            segments.push(
-                bindings::bio_vec {
-                    bv_page: page,
-                    bv_len: part as u32,
-                    bv_offset: offset as u32,
-                },
-                flags::GFP_KERNEL,
-            )?;
+        self.length += length;
+        let mut left = length;
+        let pages = (offset + length).div_ceil(PAGE_SIZE);
+        for &page in self.room.iter().take(pages) {
+            let part = left.min(PAGE_SIZE - offset);
+            let segment = bindings::bio_vec {
+                bv_page: page,
+                bv_len: part as u32,
+                bv_offset: offset as u32,
+            };
+            // INVARIANT: The page has been pinned. There is room for both.
+            self.pages.push(page, flags::GFP_KERNEL)?;
+            self.segments.push(segment, flags::GFP_KERNEL)?;
             left -= part;
             offset = 0;
         }
+        Ok(())
+    }
+
+    fn transfer(&self, file: Lower<'_>, pos: &mut i64, write: bool) -> Result<usize> {
         let mut iter = bindings::iov_iter::default();
         let direction = if write {
             bindings::SP_ITER_SOURCE
         } else {
             bindings::SP_ITER_DEST
         };
-        // SAFETY: The segments are within pages that are pinned, and outlive the iterator.
+        // SAFETY: By type invariant; the segments outlive the iterator.
         unsafe {
-            let count = segments.len();
-            bindings::iov_iter_bvec(&mut iter, direction, segments.as_ptr(), count, self.length);
+            bindings::iov_iter_bvec(
+                &mut iter,
+                direction,
+                self.segments.as_ptr(),
+                self.segments.len(),
+                self.length,
+            );
         }
         transfer(file, &mut iter, pos, write)
     }

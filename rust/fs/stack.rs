@@ -9,18 +9,31 @@
 //! | an inode | the inode below, and a file to write it through | it is evicted |
 //! | an open file | the file below that was opened with it | it is closed |
 
-use super::{gate::Gate, stale, Dentry, File, Inode, Path};
+use super::{
+    devices::Devices,
+    gate::Gate,
+    rights::Recent,
+    stale,
+    writer::Writer,
+    Dentry,
+    File,
+    Inode,
+    Lower,
+    Path, //
+};
 use crate::bindings;
 use core::{
     ops::Deref,
     ptr,
     ptr::NonNull,
-    sync::atomic::{AtomicPtr, Ordering}, //
+    sync::atomic::{fence, AtomicBool, AtomicU32, Ordering}, //
 };
 use kernel::{
     alloc::flags,
     cred::Credential,
-    ffi::{c_int, c_void},
+    error::{from_result, to_result},
+    ffi::{c_char, c_int, c_uint, c_void},
+    fs::LocalFile,
     prelude::*,
     str::CString,
     sync::aref::{ARef, AlwaysRefCounted}, //
@@ -30,8 +43,12 @@ use kernel::{
 pub struct Layer {
     pub(super) lower: Path,
     pub(super) credential: ARef<Credential>,
+    pub(super) recent: Recent,
+    pub(super) devices: Devices,
     pub(super) queue: super::Queue,
     pub(super) option: CString,
+    /// The errors of the filesystem below that were told here.
+    pub(super) seen: AtomicU32,
 }
 
 impl Layer {
@@ -40,9 +57,16 @@ impl Layer {
         &self.lower
     }
 
-    /// Who has mounted it.
-    pub fn credential(&self) -> &Credential {
-        &self.credential
+    /// The number of a device below, as it is here; `own` is that of the filesystem.
+    pub(super) fn device(
+        &self,
+        lower: bindings::dev_t,
+        own: bindings::dev_t,
+    ) -> Result<bindings::dev_t> {
+        if lower == self.lower.dentry().device() {
+            return Ok(own);
+        }
+        self.devices.get(lower)
     }
 }
 
@@ -136,22 +160,32 @@ impl Upper<Dentry> {
         unsafe { (*self.as_raw()).d_fsdata = raw.cast() };
     }
 
-    /// Whether `name` stands for the same below as it does here.
-    fn is_current(&self, name: &bindings::qstr) -> Result<bool> {
-        let parent = self.parent();
+    /// Whether it stands for the same below as it does here; `flags` are those of path walking.
+    ///
+    /// While a name is changing here, it has changed below, or has not, and here it is yet to: then
+    /// it is current, as it was for who came a moment before. Only what disagrees while nothing
+    /// changes here has been changed below. Sleeps.
+    fn is_current(&self, flags: u32) -> Result<bool> {
+        let parent = self.parent().inode().ok_or_else(stale)?;
+        let Some(quiet) = parent.names_are_quiet() else {
+            return Ok(true);
+        };
+        let lower = self.lower()?;
+        // SAFETY: The dentry is valid.
+        let asked = unsafe { bindings::sp_d_revalidate(lower.as_raw(), flags) };
+        to_result(asked.min(0))?;
         let inode = self.inode();
         let expected = inode
             .as_ref()
             .map_or(ptr::null_mut(), |inode| inode.lower().as_raw());
-        // SAFETY: All are valid.
-        Ok(unsafe {
-            bindings::sp_d_is(
-                self.lower()?.as_raw(),
-                parent.lower()?.as_raw(),
-                name,
-                expected,
-            )
-        })
+        // SAFETY: All are valid, and the dentry has one below, as its parent has.
+        let agree = unsafe { bindings::sp_d_agree(self.as_raw(), lower.as_raw(), expected) };
+        if agree && asked > 0 || parent.names_have_changed_since(quiet) {
+            return Ok(true);
+        }
+        // SAFETY: Both are valid.
+        unsafe { bindings::sp_d_drop_moved(self.as_raw(), lower.as_raw()) };
+        Ok(false)
     }
 }
 
@@ -172,33 +206,81 @@ pub(super) unsafe extern "C" fn release(dentry: *mut bindings::dentry) {
 /// As for [`release`].
 pub(super) unsafe extern "C" fn revalidate(
     _: *mut bindings::inode,
-    name: *const bindings::qstr,
+    _: *const bindings::qstr,
     dentry: *mut bindings::dentry,
-    flags: kernel::ffi::c_uint,
+    flags: c_uint,
 ) -> c_int {
     if flags & bindings::SP_LOOKUP_RCU != 0 {
         return ECHILD.to_errno();
     }
-    // SAFETY: The caller passes a valid dentry of this library, and its name.
-    let (dentry, name) = unsafe { (Upper::<Dentry>::from_raw(dentry), &*name) };
-    let current = dentry.is_current(name).unwrap_or(false);
-    if current {
-        if let Some(inode) = dentry.inode() {
+    // SAFETY: The caller passes a valid dentry of this library.
+    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+    from_result(|| {
+        let current = dentry.is_current(flags)?;
+        if let Some(inode) = dentry.inode().filter(|_| current) {
             inode.copy_attributes();
         }
+        Ok(current.into())
+    })
+}
+
+/// `dentry_operations.d_hash`, where the filesystem below has its own.
+///
+/// # Safety
+///
+/// As for [`release`].
+pub(super) unsafe extern "C" fn hash(
+    dentry: *const bindings::dentry,
+    name: *mut bindings::qstr,
+) -> c_int {
+    // SAFETY: The caller passes both; that of the root below looks at its superblock only.
+    unsafe {
+        let dentry = Upper::<Dentry>::from_raw(dentry.cast_mut());
+        bindings::sp_d_hash(dentry.layer().lower.dentry().as_raw(), name)
     }
-    current.into()
+}
+
+/// `dentry_operations.d_compare`, where the filesystem below has its own. The dentry may have none
+/// below yet.
+///
+/// # Safety
+///
+/// As for [`release`].
+pub(super) unsafe extern "C" fn compare(
+    dentry: *const bindings::dentry,
+    len: c_uint,
+    characters: *const c_char,
+    name: *const bindings::qstr,
+) -> c_int {
+    // SAFETY: As for hash().
+    unsafe {
+        let dentry = Upper::<Dentry>::from_raw(dentry.cast_mut());
+        let root = dentry.layer().lower.dentry().as_raw();
+        bindings::sp_d_compare(root, len, characters, name)
+    }
 }
 
 /// What an inode keeps.
 ///
 /// Its memory stays until nobody can look at the inode's hash chain any more: `lower` is compared
 /// there, but not followed once the inode has been evicted.
-struct Node {
+pub(super) struct Node {
     lower: *mut bindings::inode,
-    writer: AtomicPtr<bindings::file>,
+    pub(super) writer: Writer,
     stores: Gate,
     writeback: Gate,
+    no_room: AtomicBool,
+    /// Of a directory: odd while a name in it is changing.
+    names: AtomicU32,
+}
+
+/// Names that are changing. See [`Upper::<Inode>::change_names`].
+pub(super) struct ChangingNames<'a>(&'a AtomicU32);
+
+impl Drop for ChangingNames<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
 }
 
 /// What finds or makes an inode.
@@ -269,9 +351,11 @@ impl Upper<Inode> {
         }
         let node = Node {
             lower: ptr::null_mut(),
-            writer: AtomicPtr::new(ptr::null_mut()),
+            writer: Writer::new()?,
             stores: Gate::new(),
             writeback: Gate::new(),
+            names: AtomicU32::new(0),
+            no_room: AtomicBool::new(false),
         };
         let mut wanted = Wanted {
             lower: lower.as_raw(),
@@ -297,6 +381,8 @@ impl Upper<Inode> {
                 (*raw.as_ptr()).i_ino = (*lower.as_raw()).i_ino;
                 bindings::sp_i_size_write(raw.as_ptr(), lower.size());
             }
+            // SAFETY: As above.
+            unsafe { bindings::sp_inode_prepare(raw.as_ptr()) };
             inode.copy_attributes();
             prepare(&inode);
             // SAFETY: As above; now it can be used.
@@ -305,7 +391,7 @@ impl Upper<Inode> {
         Ok(inode)
     }
 
-    fn node(&self) -> &Node {
+    pub(super) fn node(&self) -> &Node {
         // SAFETY: By type invariant.
         unsafe { &*(*self.as_raw()).i_private.cast() }
     }
@@ -326,6 +412,38 @@ impl Upper<Inode> {
         &self.node().writeback
     }
 
+    /// From here on names in this directory change, which is locked, until the guard is dropped:
+    /// here and below.
+    pub(super) fn change_names(&self) -> ChangingNames<'_> {
+        let names = &self.node().names;
+        names.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        ChangingNames(names)
+    }
+
+    /// None while a name in this directory is changing.
+    fn names_are_quiet(&self) -> Option<u32> {
+        let names = self.node().names.load(Ordering::Acquire);
+        (names % 2 == 0).then_some(names)
+    }
+
+    /// Whether one has begun to, or has, since that was returned.
+    fn names_have_changed_since(&self, quiet: u32) -> bool {
+        fence(Ordering::SeqCst);
+        self.node().names.load(Ordering::Relaxed) != quiet
+    }
+
+    /// Whether what is written to the file below sets its times then, and not before.
+    pub(super) fn sets_times(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::sp_inode_sets_times(self.lower().as_raw()) }
+    }
+
+    /// Whether something has stayed dirty for want of room below.
+    pub(super) fn no_room(&self) -> &AtomicBool {
+        &self.node().no_room
+    }
+
     /// The inode below.
     pub fn lower(&self) -> &Inode {
         // SAFETY: The node has a reference until the inode is evicted.
@@ -337,33 +455,6 @@ impl Upper<Inode> {
         // SAFETY: Both inodes are valid.
         unsafe { bindings::sp_inode_copy_attributes(self.as_raw(), self.lower().as_raw()) };
     }
-
-    /// The file to write through, if there is one yet.
-    pub fn writer(&self) -> Option<&File> {
-        let raw = NonNull::new(self.node().writer.load(Ordering::Acquire))?;
-        // SAFETY: Once set, it stays until the inode is evicted.
-        Some(unsafe { File::from_raw(raw.as_ptr()) })
-    }
-
-    /// Opens the file to write through, for whoever mounted this, unless there is one. What is
-    /// written through it leaves the times alone. Sleeps.
-    pub fn open_writer(&self, path: &Path) -> Result {
-        if self.writer().is_some() {
-            return Ok(());
-        }
-        let file = path.open(bindings::SP_O_RDWR, self.layer().credential())?;
-        // SAFETY: Nobody else has the file yet.
-        unsafe { bindings::sp_file_no_times(file.as_raw()) };
-        let raw = ARef::into_raw(file).cast().as_ptr();
-        let writer = &self.node().writer;
-        let set =
-            writer.compare_exchange(ptr::null_mut(), raw, Ordering::AcqRel, Ordering::Acquire);
-        if set.is_err() {
-            // SAFETY: Somebody else has been faster, so this one is nobody's.
-            unsafe { bindings::fput(raw) };
-        }
-        Ok(())
-    }
 }
 
 /// `super_operations.evict_inode`
@@ -374,16 +465,13 @@ impl Upper<Inode> {
 pub(super) unsafe extern "C" fn evict_inode(inode: *mut bindings::inode) {
     // SAFETY: The caller passes an inode that nobody else uses.
     unsafe {
+        bindings::sp_inode_report_lost(inode, (*(*inode).i_private.cast::<Node>()).lower);
         bindings::truncate_inode_pages_final(ptr::addr_of_mut!((*inode).i_data));
         bindings::clear_inode(inode);
     }
     // SAFETY: It has its node.
     let node = unsafe { &*(*inode).i_private.cast::<Node>() };
-    let writer = node.writer.swap(ptr::null_mut(), Ordering::Relaxed);
-    if !writer.is_null() {
-        // SAFETY: The node's reference.
-        unsafe { bindings::fput(writer) };
-    }
+    node.writer.forget();
     // SAFETY: The node's reference; nobody follows the pointer any more.
     unsafe { bindings::iput(node.lower) };
 }
@@ -420,10 +508,28 @@ impl Upper<File> {
         unsafe { Upper::<Inode>::from_raw(self.0.inode().as_raw()) }
     }
 
+    /// The open file with that descriptor; EXDEV if it is no regular file of the same filesystem as
+    /// this one.
+    pub fn sibling(&self, descriptor: u32) -> Result<ARef<Self>> {
+        let file = LocalFile::fget(descriptor)?;
+        // SAFETY: It keeps the file.
+        let file = unsafe { File::from_raw(file.as_ptr()) };
+        if file.inode().raw_super() != self.inode().raw_super() || !file.inode().is_regular() {
+            return Err(EXDEV);
+        }
+        // SAFETY: It is an open file of this filesystem; the type is transparent.
+        Ok(unsafe { Self::from_raw(file.as_raw()) }.into())
+    }
+
+    /// Whether it is one to whose inode somebody writes through it.
+    pub(super) fn is_written_back(&self) -> bool {
+        self.is_writable() && self.inode().is_regular()
+    }
+
     /// The file below.
-    pub fn lower(&self) -> &File {
+    pub fn lower(&self) -> Lower<'_> {
         // SAFETY: It was put there when this was opened, and stays until this is released.
-        unsafe { File::from_raw((*self.as_raw()).private_data.cast()) }
+        Lower::new(unsafe { File::from_raw((*self.as_raw()).private_data.cast()) })
     }
 }
 
@@ -433,6 +539,11 @@ impl Upper<File> {
 ///
 /// To be called by the kernel, for an open file of this library.
 pub(super) unsafe extern "C" fn close(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: The caller passes it.
+    let upper = unsafe { Upper::<File>::from_raw(file) };
+    if upper.is_written_back() {
+        upper.inode().end_writing();
+    }
     // SAFETY: It was put there when the file was opened.
     unsafe { bindings::fput((*file).private_data.cast()) };
     0

@@ -3,7 +3,9 @@
 //! Filesystems that can be mounted.
 
 use super::{
+    devices::Devices,
     inode,
+    rights::Recent,
     stack::{self, Layer, Upper},
     xattr,
     Dentry,
@@ -12,7 +14,7 @@ use super::{
     Queue, //
 };
 use crate::bindings;
-use core::{marker::PhantomData, mem::MaybeUninit, ptr};
+use core::{marker::PhantomData, mem::MaybeUninit, ptr, sync::atomic::AtomicU32};
 use kernel::{
     alloc::flags,
     cred::Credential,
@@ -34,7 +36,13 @@ impl<T: FileSystem> Type<T> {
     /// A type that is not registered yet.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
-        Self::with(T::NAME, init_fs_context::<T>, kill_super, 0)
+        Self::with(
+            T::NAME,
+            init_fs_context::<T>,
+            kill_super,
+            // A rename here is one change with that below.
+            bindings::FS_RENAME_DOES_D_MOVE,
+        )
     }
 }
 
@@ -115,7 +123,7 @@ impl<T: FileSystem> Context<T> {
         parse_param: Some(Self::parse_param),
         parse_monolithic: None,
         get_tree: Some(Self::get_tree),
-        reconfigure: None,
+        reconfigure: Some(Self::reconfigure),
     };
 
     /// # Safety
@@ -172,6 +180,34 @@ impl<T: FileSystem> Context<T> {
         unsafe { bindings::get_tree_nodev(fc, Some(Self::fill_super)) }
     }
 
+    /// Everything but the flags of the mount stays as it is. Before it becomes read-only, what is
+    /// dirty is written back.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Context::free`], with a mount that there is.
+    unsafe extern "C" fn reconfigure(fc: *mut bindings::fs_context) -> c_int {
+        // SAFETY: The caller passes a context of this type, and its superblock is one of this
+        // library.
+        unsafe {
+            if let Some((lower, _)) = &Self::mounting(fc).lower {
+                if !Self::layer(fc).lower.is_same(lower) {
+                    invalid(fc, c"the folder of the filesystem below cannot be changed");
+                    return EINVAL.to_errno();
+                }
+            }
+            bindings::sp_super_reconfigure(fc)
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Context::reconfigure`].
+    unsafe fn layer<'a>(fc: *mut bindings::fs_context) -> &'a Layer {
+        // SAFETY: The caller vouches for it; the mount keeps its superblock.
+        unsafe { stack::layer(bindings::sp_fs_context_super(fc)) }
+    }
+
     /// # Safety
     ///
     /// As for [`Context::free`], with a new superblock.
@@ -204,6 +240,8 @@ impl<T: FileSystem> Context<T> {
                 return Err(EINVAL);
             }
         }
+        // SAFETY: As above.
+        unsafe { bindings::sp_super_restrict(sb, lower.as_raw()) };
         if !lower.is_plain() {
             // SAFETY: The context is valid.
             unsafe { invalid(fc, c"the mount below must not be idmapped") };
@@ -218,8 +256,12 @@ impl<T: FileSystem> Context<T> {
         let layer = Layer {
             lower,
             credential,
+            recent: Recent::new(),
+            devices: Devices::new()?,
             queue: Queue::new(T::NAME)?,
             option,
+            // SAFETY: The path keeps the superblock below.
+            seen: AtomicU32::new(unsafe { bindings::sp_super_error(lower_super) }),
         };
         let layer = KBox::new(layer, flags::GFP_KERNEL)?;
         // SAFETY: The superblock is the caller's alone; kill_super() takes what is put there.
@@ -228,7 +270,8 @@ impl<T: FileSystem> Context<T> {
             (*sb).s_magic = T::MAGIC;
             (*sb).s_op = &Super::<T>::OPERATIONS;
             (*sb).s_xattr = xattr::HANDLERS.0.as_ptr().cast();
-            bindings::set_default_d_op(sb, &DENTRY_OPERATIONS);
+            let folds = bindings::sp_d_folds(lower_root.as_raw());
+            bindings::set_default_d_op(sb, if folds { &FOLDING } else { &DENTRY_OPERATIONS });
             to_result(bindings::super_setup_bdi(sb))?;
         }
         // SAFETY: The superblock has its layer now.
@@ -262,6 +305,13 @@ const DENTRY_OPERATIONS: bindings::dentry_operations = bindings::dentry_operatio
     ..zeroed_dentry_operations()
 };
 
+/// Where names can be equal without being the same.
+const FOLDING: bindings::dentry_operations = bindings::dentry_operations {
+    d_hash: Some(stack::hash),
+    d_compare: Some(stack::compare),
+    ..DENTRY_OPERATIONS
+};
+
 const fn zeroed_dentry_operations() -> bindings::dentry_operations {
     // SAFETY: NULL is right for an operation that there is not.
     unsafe { MaybeUninit::zeroed().assume_init() }
@@ -291,8 +341,9 @@ impl<T: FileSystem> Super<T> {
         }
         // SAFETY: The caller passes a superblock with its layer.
         let layer = unsafe { stack::layer(sb) };
-        // SAFETY: The path keeps the superblock below.
-        unsafe { bindings::sp_super_sync(layer.lower.dentry().raw_super()) }
+        let lower = layer.lower.dentry().raw_super();
+        // SAFETY: The caller passes the superblock, and the path keeps the one below.
+        unsafe { bindings::sp_super_sync(sb, lower, layer.seen.as_ptr()) }
     }
 
     /// # Safety
@@ -334,7 +385,10 @@ impl<T: FileSystem> Super<T> {
 unsafe extern "C" fn kill_super(sb: *mut bindings::super_block) {
     // SAFETY: The caller passes it. Inodes and dentries use the layer, so it goes after them.
     unsafe {
+        bindings::sp_super_write_back(sb);
         bindings::kill_anon_super(sb);
+        // Who walks a path without references may still be comparing names.
+        bindings::synchronize_rcu();
         let layer: *mut c_void = (*sb).s_fs_info;
         if !layer.is_null() {
             drop(KBox::<Layer>::from_raw(layer.cast()));

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Extended attributes and access control lists, which are those below.
+//!
+//! The kernel has checked who may have an attribute, and has made of a capability what it is in the
+//! user namespace of the filesystem, before this is called. Lists are set, and names listed, with
+//! the credentials of the caller: what he may do decides what becomes of the mode, and what he sees.
 
 use super::{stack::Upper, Dentry};
 use crate::bindings;
@@ -8,6 +12,7 @@ use core::ptr;
 use kernel::{
     error::{from_result, to_result},
     ffi::{c_char, c_int, c_void},
+    prelude::*,
     str::CStrExt, //
 };
 
@@ -51,10 +56,14 @@ unsafe extern "C" fn get(
     buffer: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: The caller passes all of them.
-    from_result(|| unsafe {
-        let lower = Upper::<Dentry>::from_raw(dentry).lower()?;
-        let found = bindings::vfs_getxattr(idmap(), lower.as_raw(), name, buffer, size);
+    // SAFETY: The caller passes it.
+    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+    from_result(|| {
+        let lower = dentry.lower()?.as_raw();
+        let found = dentry.layer().rights()?.act(|| {
+            // SAFETY: The caller passes the name and the buffer.
+            unsafe { bindings::vfs_getxattr(idmap(), lower, name, buffer, size) }
+        });
         Ok(found as c_int)
     })
 }
@@ -74,17 +83,25 @@ unsafe extern "C" fn set(
 ) -> c_int {
     // SAFETY: The caller passes it.
     let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+    // SAFETY: The caller passes it.
+    let is_capability = unsafe { CStr::from_char_ptr(name) } == c"security.capability";
     from_result(|| {
+        if let Some(inode) = dentry.inode().filter(|_| is_capability && !value.is_null()) {
+            // What is written below takes capabilities from the file: not these.
+            let _stores = inode.hold_stores()?;
+            inode.write_and_wait()?;
+        }
         let _write = dentry.layer().lower().want_write()?;
         let lower = dentry.lower()?.as_raw();
         // SAFETY: The caller passes name and value; without one, the name goes.
-        to_result(unsafe {
+        let set = dentry.layer().rights()?.act(|| unsafe {
             if value.is_null() {
                 bindings::vfs_removexattr(idmap(), lower, name)
             } else {
                 bindings::vfs_setxattr(idmap(), lower, name, value, size, flags)
             }
-        })?;
+        });
+        to_result(set)?;
         changed(dentry);
         Ok(0)
     })

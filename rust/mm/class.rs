@@ -5,8 +5,8 @@
 //! | class | who can change it | what makes it stable |
 //! | --- | --- | --- |
 //! | kernel | whoever in the kernel owns it | nothing is needed |
-//! | waits | nobody while it is under writeback | nothing more is needed: its mapping waits |
-//! | cache | write(2), and stores through a mapping | lock, write-protect, wait for writeback; or copy |
+//! | waits | nobody until its writeback ends | nothing more is needed: its mapping waits |
+//! | cache | write(2), stores through a mapping, the filesystem itself | lock, write-protect, wait for writeback; or copy |
 //! | anon | the process | copy |
 //! | pinned | the process, and devices that it gave it to | copy: write-protection does not stop DMA |
 //! | foreign | a device | copy |
@@ -22,9 +22,11 @@ use core::{mem::MaybeUninit, ptr::NonNull};
 pub enum Class {
     /// Memory that the kernel keeps for itself.
     Kernel = 0,
-    /// Page cache whose mapping waits for writeback to end (`AS_STABLE_WRITES`).
+    /// Page cache under writeback, whose mapping waits for the end of that (`AS_STABLE_WRITES`).
     Waits = 1,
-    /// Page cache whose mapping does not wait.
+    /// Other page cache: its mapping does not wait, or has nothing to wait for. The latter is what
+    /// sendfile(2) sends to a file with `O_DIRECT`, and what `submit_bh()` writes, such as a
+    /// filesystem's metadata.
     Cache = 2,
     /// Anonymous memory.
     Anon = 3,
@@ -56,8 +58,8 @@ impl Class {
 
 /// What is known of a page: who can change it, and whose it is.
 ///
-/// It was so when it was asked for. A page under writeback stays as it is in the page cache; any
-/// page may be pinned a moment later.
+/// It was so when it was asked for. A page under writeback stays so until the I/O ends that it is
+/// part of; any page may be pinned a moment later.
 #[derive(Clone, Copy)]
 pub struct Owner(bindings::sp_page_facts);
 

@@ -192,7 +192,7 @@ impl Folio {
         }
     }
 
-    pub(super) fn lock_raw(&self, sleep: Sleep) -> Result {
+    pub(crate) fn lock_raw(&self, sleep: Sleep) -> Result {
         match sleep {
             Sleep::Uninterruptible => {
                 // SAFETY: By the type invariant the folio is valid.

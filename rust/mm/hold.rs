@@ -2,7 +2,7 @@
 
 //! A part of a page cache that nobody changes, read or not.
 
-use super::{Folio, Locked, Mapping, RangeError, Sleep, Stable, StableRange};
+use super::{claim::Claim, Folio, Locked, Mapping, RangeError, Sleep, Stable, StableRange};
 use core::ops::Range;
 use kernel::{
     alloc::{
@@ -35,6 +35,8 @@ pub enum Missing {
 /// behind its end.
 pub struct HeldRange {
     folios: KVec<Stable<ARef<Folio>>>,
+    // Given back after the folios.
+    _claim: Option<Claim>,
 }
 
 impl HeldRange {
@@ -62,11 +64,12 @@ impl HeldRange {
         let mut this = Self {
             folios: KVec::with_capacity((end - index).min(StableRange::MAX_FOLIOS), GFP_KERNEL)
                 .map_err(Error::from)?,
+            _claim: Claim::of(mapping)?,
         };
         while index < end {
             let folio = match (mapping.lock(index, sleep)?, missing) {
                 (Some(folio), _) => folio,
-                (None, Missing::Create) => mapping.grab(index, (end - index) * PAGE_SIZE)?,
+                (None, Missing::Create) => mapping.grab(index, (end - index) * PAGE_SIZE, false)?,
                 (None, Missing::Skip) => {
                     index += 1;
                     continue;

@@ -2,7 +2,7 @@
 
 //! The page cache of a file.
 
-use super::{Folio, Locked, Sleep};
+use super::{not_supported, Folio, Locked, Sleep};
 use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
@@ -99,6 +99,19 @@ impl Mapping {
         unsafe { bindings::sp_mapping_can_writeback(self.as_raw()) }
     }
 
+    /// Whether nothing is dirty, and nothing under writeback. Any context.
+    pub fn is_written(&self) -> bool {
+        // SAFETY: By the type invariant the mapping is valid.
+        unsafe { bindings::sp_mapping_is_written(self.as_raw()) }
+    }
+
+    /// How many pages are dirty or under writeback; it takes as long as there are folios of that
+    /// kind. May sleep. One for which writeback begins meanwhile may count twice.
+    pub fn unwritten(&self) -> usize {
+        // SAFETY: By the type invariant the mapping is valid.
+        unsafe { bindings::sp_mapping_unwritten(self.as_raw()) }
+    }
+
     /// The highest order of a folio here; 0 where there are only single pages. Any context.
     pub fn max_order(&self) -> u32 {
         // SAFETY: By the type invariant the mapping is valid.
@@ -132,6 +145,34 @@ impl Mapping {
         Ok(None)
     }
 
+    /// The first folio that there is with a page from `index` on, before the byte `end`, locked.
+    /// Sleeps, as [`Folio::lock`] does; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` on a fatal signal.
+    pub(crate) fn next(&self, index: usize, end: u64) -> Result<Option<Locked<ARef<Folio>>>> {
+        let pages = end.div_ceil(PAGE_SIZE as u64) as usize;
+        if index >= pages {
+            return Ok(None);
+        }
+        loop {
+            // SAFETY: By the type invariant the mapping is valid.
+            let folio = unsafe { bindings::sp_mapping_next(self.as_raw(), index, pages - 1) };
+            let Some(folio) = NonNull::new(folio) else {
+                return Ok(None);
+            };
+            // SAFETY: The function returns a reference.
+            let folio = unsafe { Folio::from_owned(folio) };
+            folio.lock_raw(Sleep::Killable)?;
+            // SAFETY: Locked above, and handed over.
+            let folio = unsafe { Locked::from_locked(folio) };
+            if folio.is_in(self) && folio.index() + folio.pages() > index {
+                return Ok(Some(folio));
+            }
+        }
+    }
+
     /// Locks a folio that [`get`](Self::get) found at `index`; `None` if it is no longer there.
     pub(super) fn lock_folio(
         &self,
@@ -150,15 +191,16 @@ impl Mapping {
     /// writeback where the mapping waits for that (`FGP_WRITEBEGIN`). Sleeps, and allocates as the
     /// mapping allows.
     ///
-    /// A new one is as large as is good for `len` bytes, and not up to date.
+    /// A new one is as large as is good for `len` bytes, and not up to date. Where it is `passing` it
+    /// does not stay once it has been written (`FGP_DONTCACHE`).
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn grab(&self, index: usize, len: usize) -> Result<Locked<ARef<Folio>>> {
+    pub fn grab(&self, index: usize, len: usize, passing: bool) -> Result<Locked<ARef<Folio>>> {
         // SAFETY: By the type invariant the mapping is valid.
-        let folio = from_err_ptr(unsafe { bindings::sp_mapping_grab(self.as_raw(), index, len) })?;
-        let folio = NonNull::new(folio).ok_or(ENOMEM)?;
+        let folio = unsafe { bindings::sp_mapping_grab(self.as_raw(), index, len, passing) };
+        let folio = NonNull::new(from_err_ptr(folio)?).ok_or(ENOMEM)?;
         // SAFETY: The function returns a reference to a folio that it has locked.
         Ok(unsafe { Locked::from_locked(Folio::from_owned(folio)) })
     }
@@ -206,7 +248,7 @@ impl Mapping {
         match unsafe { bindings::sp_mapping_kind(self.as_raw()) } {
             bindings::sp_mapping_kind_SP_MAPPING_CACHE => Ok(false),
             bindings::sp_mapping_kind_SP_MAPPING_SHMEM => Ok(true),
-            _ => Err(Error::from_errno(-(bindings::EOPNOTSUPP as i32))),
+            _ => Err(not_supported()),
         }
     }
 

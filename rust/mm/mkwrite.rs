@@ -7,6 +7,7 @@
 
 use super::{trace, Fault, Folio, Locked, Mapping, Sleep, VmFault};
 use crate::bindings;
+use core::marker::PhantomData;
 use kernel::{
     error::to_result,
     fs::LocalFile,
@@ -174,21 +175,21 @@ fn update_time(file: &LocalFile) -> Result {
 ///
 /// # Invariants
 ///
-/// The superblock has it from us, and outlives it: `fault` has the file open.
-struct Pagefault(*mut bindings::super_block);
+/// The superblock has it from us, and outlives it.
+pub(crate) struct Pagefault<'a>(*mut bindings::super_block, PhantomData<&'a Mapping>);
 
-impl Pagefault {
-    /// Sleeps while the filesystem is frozen.
-    fn start(mapping: &Mapping) -> Self {
+impl<'a> Pagefault<'a> {
+    /// For a store to a file of this mapping. Sleeps while the filesystem is frozen.
+    pub(crate) fn start(mapping: &'a Mapping) -> Self {
         let sb = mapping.super_block();
         // SAFETY: An inode has a superblock, and a fault holds nothing that comes after this.
         unsafe { bindings::sp_sb_start_pagefault(sb) };
-        // INVARIANT: Right above; the mapping keeps the inode, and that the superblock.
-        Self(sb)
+        // INVARIANT: Right above; a mapping is its inode's, which keeps the superblock.
+        Self(sb, PhantomData)
     }
 }
 
-impl Drop for Pagefault {
+impl Drop for Pagefault<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant it was started.
         unsafe { bindings::sp_sb_end_pagefault(self.0) }

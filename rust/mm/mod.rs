@@ -25,6 +25,7 @@
 //!         i_pages
 //! ```
 
+mod claim;
 mod class;
 mod fault;
 mod folio;
@@ -37,6 +38,7 @@ mod stable;
 mod trace;
 mod writeback;
 
+pub(crate) use self::mkwrite::Pagefault;
 pub use self::{
     class::{
         Class,
@@ -70,3 +72,8 @@ pub use self::{
     stable::Stable,
     writeback::Writeback, //
 };
+
+/// Locks of folios do not protect that.
+fn not_supported() -> kernel::error::Error {
+    kernel::error::Error::from_errno(-(crate::bindings::EOPNOTSUPP as i32))
+}

@@ -2,7 +2,7 @@
 
 //! A part of a file that nobody changes.
 
-use super::{trace, Folio, Locked, Mapping, Sleep, Stable};
+use super::{claim::Claim, trace, Folio, Locked, Mapping, Sleep, Stable};
 use core::ops::Range;
 use kernel::{
     alloc::{
@@ -28,6 +28,9 @@ use kernel::{
 ///   folios of the same mapping. Whatever comes before the folios' locks in the kernel's order
 ///   (`i_rwsem`, a transaction of a journal that takes them that way) is taken before; not
 ///   `invalidate_lock`, which is needed to read what is not there.
+/// - A block device is opened exclusively meanwhile, so that nobody can mount it; and it is
+///   refused where it is mounted, or somebody else has it for himself: what a filesystem changes
+///   there it does with locks of its own.
 /// - Memory that was given to `get_user_pages()` without `FOLL_PIN`, as ptrace does, is not
 ///   protected and not reported.
 ///
@@ -53,6 +56,8 @@ pub struct StableRange<'a> {
     folios: KVec<Stable<ARef<Folio>>>,
     range: Range<u64>,
     retries: u32,
+    // Given back after the folios.
+    _claim: Option<Claim>,
 }
 
 /// Why there is no range.
@@ -65,7 +70,8 @@ pub enum RangeError {
     /// It changed all the time. `EBUSY`.
     Busy,
     /// What reading, waiting or allocating said: `EINTR` for a fatal signal, `EIO`, `ENOMEM`;
-    /// `EOPNOTSUPP` where folios do not hold the data.
+    /// `EOPNOTSUPP` where folios do not hold the data, or where somebody else has the block device
+    /// for himself.
     Failed(Error),
 }
 
@@ -122,6 +128,7 @@ impl<'a> StableRange<'a> {
         sleep: Sleep,
     ) -> Result<Self, RangeError> {
         mapping.must_be_unmapped()?;
+        let claim = Claim::of(mapping)?;
         let range = within(&range, mapping)?;
         // All of it before the first lock.
         let pages =
@@ -132,6 +139,7 @@ impl<'a> StableRange<'a> {
                 .map_err(Error::from)?,
             range: range.clone(),
             retries: 0,
+            _claim: claim,
         };
         loop {
             this.range = within(&range, mapping)?;

@@ -28,6 +28,15 @@ impl Writeback {
         // INVARIANT: The caller vouches for it.
         Self(folio)
     }
+
+    /// Says that there still is data to be written: it could not be, and is to be tried again. May
+    /// sleep.
+    ///
+    /// It needs no lock, since who truncates waits for the end of writeback.
+    pub fn mark_dirty(&self) {
+        // SAFETY: By the type invariant the folio is under writeback, which keeps it in its mapping.
+        unsafe { bindings::folio_mark_dirty(self.as_raw()) };
+    }
 }
 
 impl Deref for Writeback {

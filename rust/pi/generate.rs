@@ -90,9 +90,11 @@ impl<'a> Generator<'a> {
 }
 
 fn fill(format: &Format, tags: Tags, index: u64, guard: Guard, slot: &mut [u8]) {
-    slot.fill(0);
+    if slot.len() != format.tuple_size() {
+        slot.fill(0);
+    }
     let tuple = Tuple {
-        guard: guard.update(&*slot, 0..format.pi_offset()).finish(),
+        guard: guard.finish_with(slot, format.pi_offset()),
         app: tags.app,
         reference: format.ref_tag(tags.reference.wrapping_add(index)),
     };

@@ -50,6 +50,15 @@ impl Guard {
         }
     }
 
+    /// The guard tag of an interval whose metadata has `offset` bytes in front of the tuple, which
+    /// come behind the data.
+    pub(super) fn finish_with(self, metadata: &[u8], offset: usize) -> u64 {
+        match offset {
+            0 => self.finish(),
+            _ => self.update(metadata, 0..offset).finish(),
+        }
+    }
+
     /// The guard tag.
     pub(super) fn finish(self) -> u64 {
         match self {

@@ -23,7 +23,8 @@ use super::{
 ///
 /// # Invariants
 ///
-/// `filled < format.interval()`, and `filled` is zero where `left` is.
+/// `filled < format.interval()`, and `filled` is zero where `left` is. Where `filled` is zero,
+/// `guard` is that of no data.
 pub(super) struct Intervals {
     format: Format,
     /// Bytes that the current interval has got.
@@ -75,10 +76,20 @@ impl Intervals {
             return Err(Overrun { room });
         }
 
+        let interval = self.format.interval();
         let mut at = 0;
         while at < len {
+            // Most intervals come as a whole, which takes nothing that is kept.
+            if self.filled == 0 && len - at >= interval {
+                let guard = self
+                    .guard
+                    .map(|guard| guard.update(data, at..at + interval));
+                complete(self.advance(), guard);
+                at += interval;
+                continue;
+            }
             at = self.take(data, at..len);
-            if self.filled == self.format.interval() {
+            if self.filled == interval {
                 let (index, guard) = self.next();
                 complete(index, guard);
             }
@@ -117,10 +128,15 @@ impl Intervals {
     /// Begins the next interval, and returns the index and the guard of the one before.
     fn next(&mut self) -> (u64, Option<Guard>) {
         let fresh = self.guard.map(|_| Guard::new(self.format.checksum()));
-        let index = self.done;
         self.filled = 0;
+        (self.advance(), mem::replace(&mut self.guard, fresh))
+    }
+
+    /// One interval more is complete; returns its index.
+    fn advance(&mut self) -> u64 {
+        let index = self.done;
         self.done += 1;
         self.left -= 1;
-        (index, mem::replace(&mut self.guard, fresh))
+        index
     }
 }

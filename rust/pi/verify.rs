@@ -186,7 +186,7 @@ fn expect(
     let reference = checks.reference.filter(|_| format.has_ref_tag());
     Tuple {
         guard: guard.map_or(actual.guard, |guard| {
-            guard.update(slot, 0..format.pi_offset()).finish()
+            guard.finish_with(slot, format.pi_offset())
         }),
         app: checks.app.unwrap_or(actual.app),
         reference: reference.map_or(actual.reference, |first| {

@@ -26,14 +26,12 @@ impl FileSystem for StackFs {
     const LOWER_OPTION: &'static CStr = c"lowerdir";
 
     /// Each open file has one below, so that each learns of an error there once. What is written
-    /// back goes through a file of the inode: a dirty page does not know who has dirtied it, or may
-    /// be older than everybody who has the file open.
+    /// back goes through a file of the inode ([`Upper::<Inode>::writer`]): a dirty page does not know
+    /// who has dirtied it, or may be older than everybody who has the file open.
     fn open(dentry: &Upper<Dentry>, file: &File) -> Result<ARef<File>> {
-        let path = dentry.path()?;
-        if file.is_writable() {
-            dentry.inode().ok_or(ENOENT)?.open_writer(&path)?;
-        }
-        path.open(file.access(), dentry.layer().credential())
+        dentry
+            .path()?
+            .open(file.access(), &dentry.layer().rights()?)
     }
 
     fn read(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize> {
@@ -51,16 +49,18 @@ impl FileSystem for StackFs {
     fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &Locked<&Folio>) -> Result {
         let length = within(folio, inode.size());
         // A file that can only be written to may have to be read, where a page is written in part.
-        let lower = inode.writer().or(file.map(|file| file.lower()));
+        let writer = inode.open_writer();
+        let writer = writer.as_ref().map(|writer| writer.lower());
+        let lower = writer.or(file.map(|file| file.lower()));
         lower.ok_or(EIO)?.fill(folio, length)
     }
 
     fn write_back(inode: &Upper<Inode>, folio: &Writeback, len: usize) -> Result {
-        inode.writer().ok_or(EIO)?.write_folio(folio, len)
+        inode.writer()?.lower().write_folio(folio, len)
     }
 
     fn write_copy(inode: &Upper<Inode>, pos: u64, data: &[u8]) -> Result {
-        inode.writer().ok_or(EIO)?.write_at(pos, data)
+        inode.writer()?.lower().write_at(pos, data)
     }
 
     fn ioctl(file: &Upper<File>, command: u32, argument: usize) -> Result<isize> {
@@ -96,6 +96,7 @@ fn write_locked(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<us
     if request.check_write(buffer)? == 0 {
         return Ok(0);
     }
+    inode.find_room()?;
     file.remove_privileges()?;
     file.touch()?;
     if request.is_direct() {

@@ -49,11 +49,13 @@ pub(super) fn allocate(file: &Upper<File>, mode: u32, offset: i64, length: i64) 
 }
 
 /// What is dirty in the range goes, once it is zero below. A folio with an end of it may go as a
-/// whole, if it cannot be split, and so must not be dirty.
+/// whole, if it cannot be split, and so must not be dirty. Nor may the one with the end of the file,
+/// which alone may know the size.
 fn zero(file: &Upper<File>, mode: u32, offset: i64, length: i64) -> Result {
     let inode = file.inode();
     let range = offset..offset + length;
     let _stores = inode.hold_stores()?;
+    inode.settle_size()?;
     inode.write_and_wait_range(offset..offset + 1)?;
     inode.write_and_wait_range(range.end - 1..range.end)?;
     let cache = inode.hold_writeback()?;

@@ -7,7 +7,8 @@ use crate::{
     bindings,
     block::{
         pool::PagePool,
-        private::BioPool, //
+        private::BioPool,
+        writes::Writes, //
     },
     pi,
 };
@@ -50,15 +51,28 @@ pub fn longest_whole(format: &pi::Format) -> u32 {
 /// Metadata is waited for when an I/O is mapped, never by a worker: where there is only one worker
 /// left, those whose metadata is waited for would wait for that worker.
 ///
+/// Three queues, each with a worker of its own for when there is no memory for more. Looks wait for
+/// nothing, so that nothing waits long for a look. Repairs wait for a bio, for pages and for the
+/// device, but not for what waits for repairs. Rereads do that, too, and before it for writes in
+/// flight; see [`Writes`]. So the order in which an I/O waits is metadata, writes in flight (reads
+/// only), bio, page.
+///
 /// A write that has to stay whole waits for several pages, holding a lock that is taken for this
 /// only: one at a time, so that the pages that all the others give back are enough for it.
 pub(super) struct Instance<T: Target> {
-    // Dropped first: a worker that has just ended the last I/O has to be gone before the rest is.
-    pub(super) queue: Workqueue,
+    // Dropped first: a worker that has just ended the last I/O has to be gone before the rest is; and
+    // of them, first the one that hands on to the others.
+    /// For looks.
+    pub(super) looks: Workqueue,
+    /// For writes that are settled.
+    pub(super) repairs: Workqueue,
+    /// For reads that are settled.
+    pub(super) rereads: Workqueue,
     pub(super) event: Event,
     pub(super) target: T,
     pub(super) metadata: PagePool,
     pub(super) bios: BioPool,
+    pub(super) writes: Writes,
 }
 
 impl<T: Target> Instance<T> {
@@ -76,20 +90,22 @@ impl<T: Target> Instance<T> {
         };
         Ok(KBox::new(
             Self {
-                queue: Workqueue::new(T::NAME)?,
+                looks: Workqueue::new(c"look", T::NAME)?,
+                repairs: Workqueue::new(c"repair", T::NAME)?,
+                rereads: Workqueue::new(c"reread", T::NAME)?,
                 // SAFETY: The caller vouches for the target.
                 event: unsafe { Event::new(ti) }?,
                 target,
                 metadata: PagePool::new(RESERVE)?,
                 bios: BioPool::new(RESERVE, pages)?,
+                writes: Writes::new()?,
             },
             GFP_KERNEL,
         )?)
     }
 }
 
-/// Work items of a target that are under way on each CPU at the most. Most of them compute, but one
-/// that waits for the device is not to hold up the others.
+/// Work items of a queue that are under way on each CPU at the most.
 const WORKERS: i32 = 16;
 
 /// A workqueue that makes progress when memory is short, and works where an I/O has ended.
@@ -105,16 +121,18 @@ unsafe impl Send for Workqueue {}
 unsafe impl Sync for Workqueue {}
 
 impl Workqueue {
-    fn new(name: &'static CStr) -> Result<Self> {
-        // SAFETY: The format takes one string.
+    /// A workqueue for `what` a target of the name `target` does.
+    fn new(what: &'static CStr, target: &'static CStr) -> Result<Self> {
+        // SAFETY: The format takes two strings.
         let queue = unsafe {
             bindings::alloc_workqueue_noprof(
-                c"%s".as_char_ptr(),
+                c"%s/%s".as_char_ptr(),
                 bindings::wq_flags_WQ_MEM_RECLAIM
                     | bindings::wq_flags_WQ_PERCPU
                     | bindings::wq_flags_WQ_CPU_INTENSIVE,
                 WORKERS,
-                name.as_char_ptr(),
+                target.as_char_ptr(),
+                what.as_char_ptr(),
             )
         };
         // INVARIANT: Made right here.

@@ -15,14 +15,18 @@
 //! | --- | --- | --- |
 //! | [`Mapping`] | the submitter's; may sleep | [`remap`](Io::remap), [`submit_copy`](Io::submit_copy), [`end`](Io::end) |
 //! | [`Completing`] | any, hard interrupts included | [`done`](Io::done), [`defer`](Io::defer) |
-//! | [`Working`] | a worker of the target's own workqueue; may sleep | a [`Status`](super::Status) |
+//! | [`Looking`] | a worker of the target's own; must not wait | [`done`](Io::done), [`hand_on`](Io::hand_on) |
+//! | [`Working`] | another worker of the target's own; may sleep | a [`Status`](super::Status) |
 //!
 //! ```text
 //!              remap               done
 //! Mapping ──────────────▶ Completing ──▶ (gone)
 //!    │   ╲ submit_copy  ▲     │ defer       ▲
-//!    │    ╲─────────────╯     ▼             │
-//!    │ end                 Working ─────────╯
+//!    │    ╲─────────────╯     ▼      done   │
+//!    │                     Looking ─────────┤
+//!    │                        │ hand_on     │
+//!    │ end                    ▼             │
+//!    │                     Working ─────────┤
 //!    ╰──────────────────────────────────────╯
 //! ```
 //!
@@ -46,12 +50,16 @@ pub use self::{
     io::{
         Change,
         Completing,
+        Deferred,
         Ended,
         Io,
+        Looked,
+        Looking,
         Mapped,
         Mapping,
         Private,
         Reread,
+        Watch,
         Working, //
     },
     setup::{Setup, TableError},

@@ -76,6 +76,12 @@ impl Setup<'_> {
         unsafe { bindings::sp_dm_target_dev(self.ti.as_ptr()) }
     }
 
+    /// Whether the mapped device shows an integrity profile already, by the table that it has.
+    pub fn shows_profile(&self) -> bool {
+        // SAFETY: By the type invariant the target is valid and has a table, which has a device.
+        unsafe { bindings::sp_dm_target_shows_profile(self.ti.as_ptr()) }
+    }
+
     /// Opens the device that `path` names (a path, or `major:minor`), for as long as the target
     /// lives. Sleeps.
     pub fn open(&mut self, path: &str) -> Result<Device> {
@@ -92,6 +98,6 @@ impl Setup<'_> {
         })?;
         let dev = NonNull::new(dev).ok_or(ENXIO)?;
         // SAFETY: It came from `dm_get_device()` for this target, which outlives what is made here.
-        Ok(unsafe { Device::from_raw(dev, self.ti) })
+        unsafe { Device::from_raw(dev, self.ti) }
     }
 }

@@ -6,6 +6,8 @@ use super::{
     Completing,
     Ended,
     Io,
+    Looked,
+    Looking,
     Mapped,
     Mapping,
     Setup,
@@ -36,8 +38,12 @@ pub trait Target: Sized + Send + Sync + 'static {
     /// Looks at an I/O that ended with `status`. Any context; must not sleep.
     fn end_io(&self, io: Io<'_, Self, Completing>, status: Status) -> Ended;
 
-    /// Does what `end_io` deferred, and says how the I/O ended. Process context; may sleep, on
-    /// other I/O to the device below, too.
+    /// Looks at an I/O that `end_io` deferred. Process context; must not wait for the device, for
+    /// another I/O or for memory, since the I/O behind it would wait as well.
+    fn look(&self, io: Io<'_, Self, Looking>) -> Looked;
+
+    /// Does what `look` handed on, and says how the I/O ended. Process context; may sleep, on
+    /// other I/O to the device below, too; a read also [for writes](Io::watch_writes).
     fn work(&self, io: &mut Io<'_, Self, Working>) -> Status;
 
     /// The device below and the sector (of 512 bytes) of it at which the target begins.

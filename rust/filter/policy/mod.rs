@@ -41,7 +41,11 @@ pub struct Facts {
     pub recheck: args::Switch,
     /// The device is zoned, so that no sector can be written twice.
     pub zoned: bool,
-    /// The device has an integrity profile.
+    /// The switch `trust`.
+    pub trust: args::Switch,
+    /// What is below is known to hand an error of a disk on as it is, and nothing there acts on it.
+    pub passes: bool,
+    /// The device shows an integrity profile, the one that it had when the table was made.
     pub profile: bool,
     /// The device checks the guard itself (`BLK_INTEGRITY_DEVICE_CAPABLE`).
     pub checks: bool,
@@ -64,9 +68,14 @@ trait Policy {
 }
 
 impl Facts {
-    /// Whether a changed write is rejected by the device.
+    /// Whether a rejection by what is below is relied upon.
+    pub fn trusted(&self) -> bool {
+        self.trust.decide(self.passes)
+    }
+
+    /// Whether a changed write is rejected by the device, and nobody but us gets to know.
     fn rejected(&self) -> bool {
-        self.profile && self.checks
+        self.profile && self.checks && self.trusted()
     }
 
     /// Whether a write in place is compared with its metadata when it has succeeded.

@@ -9,7 +9,8 @@ use filter::args::{
     Line,
     Policy,
     Refusal,
-    Switch, //
+    Switch,
+    Verify, //
 };
 use proptest::prelude::*;
 
@@ -25,6 +26,7 @@ fn defaults() -> Args {
         verify: None,
         waits: Switch::Auto,
         recheck: Switch::Auto,
+        trust: Switch::Auto,
         app_tag: 0,
         passthrough: false,
     }
@@ -52,12 +54,13 @@ fn what_is_the_default_is_not_printed_but_for_the_policy() {
         verify: Some(false),
         waits: Switch::Off,
         recheck: Switch::On,
+        trust: Switch::Off,
         app_tag: 0x2a,
         passthrough: true,
     };
     assert_eq!(
         all.to_string(),
-        "2048 6 policy:wait verify:off waits:off recheck:on app_tag:0x002a passthrough"
+        "2048 7 policy:wait verify:off waits:off recheck:on trust:off app_tag:0x002a passthrough"
     );
 }
 
@@ -94,19 +97,59 @@ fn only_a_device_with_a_profile_can_be_verified_or_passed_through() {
     for (said, profile, left) in [
         (None, true, Ok(None)),
         (None, false, Ok(None)),
-        (Some(true), true, Ok(None)),
+        (Some(true), true, Ok(Some(true))),
         (Some(false), true, Ok(Some(false))),
         (Some(true), false, Err(Refusal::VerifyWithoutProfile)),
         (Some(false), false, Ok(None)),
     ] {
         let left = left.map(|verify| with(verify, false));
-        assert_eq!(with(said, false).over(profile), left, "{said:?} {profile}");
+        assert_eq!(
+            with(said, false).over(profile, true),
+            left,
+            "{said:?} {profile}"
+        );
     }
-    assert_eq!(with(None, true).over(true), Ok(with(None, true)));
+    assert_eq!(with(None, true).over(true, true), Ok(with(None, true)));
     assert_eq!(
-        with(None, true).over(false),
+        with(None, true).over(false, true),
         Err(Refusal::PassthroughWithoutProfile)
     );
+}
+
+#[test]
+fn only_what_is_trusted_can_be_written_to_with_optimism() {
+    for policy in support::POLICIES.map(|(_, policy)| policy) {
+        for (trust, passes, taken) in [
+            (Switch::Auto, true, true),
+            (Switch::Auto, false, policy != Policy::Optimistic),
+            (Switch::On, false, true),
+            (Switch::Off, true, policy != Policy::Optimistic),
+        ] {
+            let args = Args {
+                policy,
+                trust,
+                ..defaults()
+            };
+            let expected = taken.then_some(args).ok_or(Refusal::OptimisticWithoutTrust);
+            assert_eq!(args.over(true, passes), expected);
+            assert_eq!(args.over(false, passes), expected);
+        }
+    }
+}
+
+#[test]
+fn who_asks_for_reads_to_be_verified_gets_no_others() {
+    for (said, profile, verify) in [
+        (None, false, Verify::Off),
+        (None, true, Verify::Possible),
+        (Some(true), true, Verify::Required),
+        (Some(false), true, Verify::Off),
+        (Some(false), false, Verify::Off),
+    ] {
+        assert_eq!(Verify::new(said, profile), verify);
+        assert_eq!(Verify::new(verify.said(profile), profile), verify);
+        assert_eq!(Verify::from_u8(verify as u8), verify);
+    }
 }
 
 /// The numbers are for memory that holds nothing else; what is none of them is the default.
@@ -147,9 +190,13 @@ proptest! {
 
     /// What is left over a device is what was said, and prints as a line that is the same over it.
     #[test]
-    fn the_same_device_gets_the_same_arguments_again(args in support::args(), profile: bool) {
-        let Ok(over) = args.over(profile) else {
-            prop_assert!(!profile);
+    fn the_same_device_gets_the_same_arguments_again(
+        args in support::args(),
+        profile: bool,
+        passes: bool,
+    ) {
+        let Ok(over) = args.over(profile, passes) else {
+            prop_assert!(!profile || args.policy == Policy::Optimistic && !args.trust.decide(passes));
             return Ok(());
         };
         prop_assert_eq!(
@@ -159,7 +206,7 @@ proptest! {
         prop_assert_eq!(Args { verify: args.verify, ..over }, args);
         let printed = over.to_string();
         let words: Vec<&str> = std::iter::once("8:0").chain(printed.split(' ')).collect();
-        prop_assert_eq!(parse(&words).unwrap().over(profile), Ok(over));
+        prop_assert_eq!(parse(&words).unwrap().over(profile, passes), Ok(over));
     }
 
     /// The order of the arguments and the notation of numbers do not matter.

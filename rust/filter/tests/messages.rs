@@ -6,9 +6,9 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use filter::message::{
-    Message,
-    Refusal, //
+use filter::{
+    args::Policy,
+    message::{Message, Refusal}, //
 };
 use proptest::prelude::*;
 
@@ -88,6 +88,11 @@ const REFUSED: &[(&[&str], Refusal, &str)] = &[
         "verify: not one of on, off",
     ),
     (
+        &["trust", "on"],
+        Refusal::Trust,
+        "trust: cannot be changed live, only by a table",
+    ),
+    (
         &["recheck", "1"],
         Refusal::Recheck,
         "recheck: not one of auto, on, off",
@@ -113,13 +118,15 @@ fn number(refusal: Refusal) -> usize {
         Refusal::Verify => 5,
         Refusal::Recheck => 6,
         Refusal::Waits => 7,
+        Refusal::Trust => 8,
+        Refusal::OptimisticWithoutTrust => 9,
     }
 }
 
 #[test]
 fn there_is_a_message_for_every_refusal_and_a_text_of_its_own() {
     let numbers: BTreeSet<usize> = REFUSED.iter().map(|(_, r, _)| number(*r)).collect();
-    assert_eq!(numbers, (1..8).collect());
+    assert_eq!(numbers, (1..9).collect());
     let texts: BTreeSet<&str> = REFUSED.iter().map(|(_, _, text)| *text).collect();
     assert_eq!(texts.len(), numbers.len());
     assert!(!texts.contains(Refusal::VerifyWithoutProfile.text()));
@@ -128,11 +135,27 @@ fn there_is_a_message_for_every_refusal_and_a_text_of_its_own() {
 #[test]
 fn only_a_device_with_a_profile_can_be_verified() {
     let on = Message::Verify(true);
-    assert_eq!(on.over(true), Ok(on));
-    assert_eq!(on.over(false), Err(Refusal::VerifyWithoutProfile));
+    assert_eq!(on.over(true, false), Ok(on));
+    assert_eq!(on.over(false, true), Err(Refusal::VerifyWithoutProfile));
     assert_eq!(
         Refusal::VerifyWithoutProfile.text(),
         "verify: the device has no integrity profile"
+    );
+}
+
+#[test]
+fn only_what_is_trusted_is_written_to_with_optimism() {
+    let policy = Message::Policy(Policy::Optimistic);
+    assert_eq!(policy.over(true, true), Ok(policy));
+    assert_eq!(
+        policy.over(true, false),
+        Err(Refusal::OptimisticWithoutTrust)
+    );
+    let policy = Message::Policy(Policy::Auto);
+    assert_eq!(policy.over(true, false), Ok(policy));
+    assert_eq!(
+        Refusal::OptimisticWithoutTrust.text(),
+        "policy: optimistic relies on what is below, which is not trusted"
     );
 }
 
@@ -145,7 +168,7 @@ proptest! {
         prop_assert_eq!(message, support::message_oracle(&borrowed));
         let message = message.unwrap();
         if profile || message != Message::Verify(true) {
-            prop_assert_eq!(message.over(profile), Ok(message));
+            prop_assert_eq!(message.over(profile, true), Ok(message));
         }
     }
 

@@ -111,7 +111,12 @@ const LINES: &[(&str, Refusal, &str)] = &[
     (
         "/dev/sda 0 7 policy:copy verify:on waits:on recheck:on app_tag:1 passthrough x",
         Refusal::Unknown(6),
-        "an optional argument behind the sixth is unknown",
+        "optional argument 7 is unknown",
+    ),
+    (
+        "/dev/sda 0 8 policy:copy verify:on waits:on recheck:on trust:on app_tag:1 passthrough x",
+        Refusal::Unknown(7),
+        "an optional argument behind the seventh is unknown",
     ),
     (
         "/dev/sda 0 2 policy:copy policy:copy",
@@ -137,6 +142,11 @@ const LINES: &[(&str, Refusal, &str)] = &[
         "/dev/sda 0 2 recheck:auto recheck:on",
         Refusal::Twice(Key::Recheck),
         "recheck: given twice",
+    ),
+    (
+        "/dev/sda 0 2 trust:on trust:on",
+        Refusal::Twice(Key::Trust),
+        "trust: given twice",
     ),
     (
         "/dev/sda 0 2 app_tag:0 app_tag:0",
@@ -182,6 +192,11 @@ const LINES: &[(&str, Refusal, &str)] = &[
         "/dev/sda 0 1 recheck:yes",
         Refusal::Value(Key::Recheck),
         "recheck: not one of auto, on, off",
+    ),
+    (
+        "/dev/sda 0 1 trust:none",
+        Refusal::Value(Key::Trust),
+        "trust: not one of auto, on, off",
     ),
     (
         "/dev/sda 0 1 app_tag:",
@@ -239,13 +254,32 @@ const LINES_WITHOUT_PROFILE: &[(&str, Refusal, &str)] = &[
     ),
 ];
 
+/// A line and what it is refused for over what is not known to hand errors on as they are.
+const LINES_WITHOUT_TRUST: &[(&str, Refusal, &str)] = &[(
+    "/dev/md0 0 1 policy:optimistic",
+    Refusal::OptimisticWithoutTrust,
+    "policy: optimistic relies on what is below, which is not known to hand errors on as they are; \
+     trust:on says that it does",
+)];
+
+#[test]
+fn some_lines_are_refused_only_where_nothing_is_trusted() {
+    for (line, refusal, text) in LINES_WITHOUT_TRUST {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let args = Line::parse(&words).unwrap().args();
+        assert!(args.over(true, true).is_ok(), "{line}");
+        assert_eq!(args.over(true, false), Err(*refusal), "{line}");
+        assert_eq!(refusal.text().to_str(), Ok(*text), "{line}");
+    }
+}
+
 #[test]
 fn some_lines_are_refused_only_where_there_is_no_profile() {
     for (line, refusal, text) in LINES_WITHOUT_PROFILE {
         let words: Vec<&str> = line.split_whitespace().collect();
         let args = Line::parse(&words).unwrap().args();
-        assert!(args.over(true).is_ok(), "{line}");
-        assert_eq!(args.over(false), Err(*refusal), "{line}");
+        assert!(args.over(true, true).is_ok(), "{line}");
+        assert_eq!(args.over(false, true), Err(*refusal), "{line}");
         assert_eq!(refusal.text().to_str(), Ok(*text), "{line}");
     }
 }
@@ -287,6 +321,7 @@ fn number(refusal: Refusal) -> usize {
         Key::Recheck => 3,
         Key::AppTag => 4,
         Key::Passthrough => 5,
+        Key::Trust => 6,
     };
     match refusal {
         Refusal::Missing => 0,
@@ -295,17 +330,23 @@ fn number(refusal: Refusal) -> usize {
         Refusal::CountMismatch => 3,
         Refusal::VerifyWithoutProfile => 4,
         Refusal::PassthroughWithoutProfile => 5,
-        Refusal::Unknown(i) => 6 + i.min(6),
-        Refusal::Twice(k) => 13 + key(k),
-        Refusal::Value(k) => 19 + key(k),
+        Refusal::Unknown(i) => 6 + i.min(7),
+        Refusal::Twice(k) => 14 + key(k),
+        Refusal::Value(k) => 21 + key(k),
+        Refusal::OptimisticWithoutTrust => 28,
     }
 }
 
 #[test]
 fn there_is_a_line_for_every_refusal_and_a_text_of_its_own() {
-    let lines = || LINES.iter().chain(LINES_WITHOUT_PROFILE);
+    let lines = || {
+        LINES
+            .iter()
+            .chain(LINES_WITHOUT_PROFILE)
+            .chain(LINES_WITHOUT_TRUST)
+    };
     let numbers: BTreeSet<usize> = lines().map(|(_, r, _)| number(*r)).collect();
-    assert_eq!(numbers, (0..25).collect());
+    assert_eq!(numbers, (0..29).collect());
     let texts: BTreeSet<&str> = lines().map(|(_, _, text)| *text).collect();
     assert_eq!(texts.len(), numbers.len());
 }

@@ -10,42 +10,52 @@ use filter::{
 };
 use std::cell::Cell;
 
+/// A failure for another reason.
+const OTHER: Outcome = Outcome::Other(10);
+
 /// The decision table. `*` stands for every value.
 ///
-/// The device `checks` the guard itself, has a profile but is `blind` to the guard, or has `none`.
+/// `trusted`: a rejection by what is below is relied upon. The device `checks` the guard itself, has a profile but is `blind` to the guard, or has `none`.
 /// `exposed`: user space can change one of the pages. The metadata is our `own` or came from
 /// `above`.
 const TABLE: &str = "
-policy      zoned  device  metadata  exposed  recheck:auto    recheck:on      recheck:off
-*           yes    *       *         *        copy            copy            copy
-copy        no     *       *         *        copy            copy            copy
+policy      zoned  trusted  device  metadata  exposed  recheck:auto    recheck:on      recheck:off
+*           yes    *        *       *         *        copy            copy            copy
+copy        no     *        *       *         *        copy            copy            copy
 
-auto        no     checks  own       *        repair          repair+recheck  repair
-auto        no     blind   own       no       repair+recheck  repair+recheck  repair
-auto        no     none    own       no       repair+recheck  repair+recheck  repair
-auto        no     blind   *         yes      copy            copy            copy
-auto        no     none    *         yes      copy            copy            copy
-auto        no     checks  above     *        refuse          refuse+recheck  refuse
-auto        no     blind   above     no       refuse+recheck  refuse+recheck  refuse
-auto        no     none    above     no       refuse+recheck  refuse+recheck  refuse
+auto        no     yes      checks  own       *        repair          repair+recheck  repair
+auto        no     no       checks  own       no       repair+recheck  repair+recheck  repair
+auto        no     *        blind   own       no       repair+recheck  repair+recheck  repair
+auto        no     *        none    own       no       repair+recheck  repair+recheck  repair
+auto        no     no       checks  *         yes      copy            copy            copy
+auto        no     *        blind   *         yes      copy            copy            copy
+auto        no     *        none    *         yes      copy            copy            copy
+auto        no     yes      checks  above     *        refuse          refuse+recheck  refuse
+auto        no     no       checks  above     no       refuse+recheck  refuse+recheck  refuse
+auto        no     *        blind   above     no       refuse+recheck  refuse+recheck  refuse
+auto        no     *        none    above     no       refuse+recheck  refuse+recheck  refuse
 
-optimistic  no     checks  own       *        repair          repair+recheck  repair
-optimistic  no     blind   own       *        repair+recheck  repair+recheck  repair
-optimistic  no     none    own       *        repair+recheck  repair+recheck  repair
-optimistic  no     checks  above     *        refuse          refuse+recheck  refuse
-optimistic  no     blind   above     *        refuse+recheck  refuse+recheck  refuse
-optimistic  no     none    above     *        refuse+recheck  refuse+recheck  refuse
+optimistic  no     yes      checks  own       *        repair          repair+recheck  repair
+optimistic  no     yes      blind   own       *        repair+recheck  repair+recheck  repair
+optimistic  no     yes      none    own       *        repair+recheck  repair+recheck  repair
+optimistic  no     no       *       own       no       repair+recheck  repair+recheck  repair
+optimistic  no     no       *       *         yes      copy            copy            copy
+optimistic  no     yes      checks  above     *        refuse          refuse+recheck  refuse
+optimistic  no     yes      blind   above     *        refuse+recheck  refuse+recheck  refuse
+optimistic  no     yes      none    above     *        refuse+recheck  refuse+recheck  refuse
+optimistic  no     no       *       above     no       refuse+recheck  refuse+recheck  refuse
 
-wait        no     checks  *         *        refuse          refuse+recheck  refuse
-wait        no     blind   *         *        refuse+recheck  refuse+recheck  refuse
-wait        no     none    *         *        refuse+recheck  refuse+recheck  refuse
+wait        no     yes      checks  *         *        refuse          refuse+recheck  refuse
+wait        no     no       checks  *         *        refuse+recheck  refuse+recheck  refuse
+wait        no     *        blind   *         *        refuse+recheck  refuse+recheck  refuse
+wait        no     *        none    *         *        refuse+recheck  refuse+recheck  refuse
 
-detect      no     *       own       *        report+recheck  report+recheck  report+recheck
-detect      no     *       above     *        refuse+recheck  refuse+recheck  refuse+recheck
+detect      no     *        *       own       *        report+recheck  report+recheck  report+recheck
+detect      no     *        *       above     *        refuse+recheck  refuse+recheck  refuse+recheck
 ";
 
 /// Looks a case up; exactly one row must be about it.
-fn look_up(case: [&str; 5], recheck: usize) -> Way {
+fn look_up(case: [&str; 6], recheck: usize) -> Way {
     let fits = |row: &[&str]| {
         row.iter()
             .zip(case)
@@ -54,10 +64,10 @@ fn look_up(case: [&str; 5], recheck: usize) -> Way {
     let rows: Vec<Vec<&str>> = TABLE
         .lines()
         .map(|line| line.split_whitespace().collect())
-        .filter(|row: &Vec<&str>| !row.is_empty() && fits(&row[..5]))
+        .filter(|row: &Vec<&str>| !row.is_empty() && fits(&row[..6]))
         .collect();
     assert_eq!(rows.len(), 1, "rows about {case:?}: {rows:?}");
-    let cell = rows[0][5 + recheck];
+    let cell = rows[0][6 + recheck];
     let (duty, recheck) = match cell.split_once('+') {
         Some((duty, "recheck")) => (duty, true),
         None => (cell, false),
@@ -87,10 +97,12 @@ const BOTH: [bool; 2] = [false, true];
 fn for_each_facts(mut f: impl FnMut(Facts)) {
     for policy in POLICIES {
         for recheck in SWITCHES {
-            for bits in 0..16 {
+            for bits in 0..96 {
                 f(Facts {
                     policy,
                     recheck,
+                    trust: SWITCHES[bits >> 5],
+                    passes: bits & 16 != 0,
                     zoned: bits & 1 != 0,
                     profile: bits & 2 != 0,
                     checks: bits & 4 != 0,
@@ -108,6 +120,15 @@ fn word(value: bool, yes: &'static str, no: &'static str) -> &'static str {
     }
 }
 
+/// What is trusted: what is known to be right, unless somebody knows better.
+fn trusts(trust: Switch, passes: bool) -> bool {
+    match trust {
+        Switch::Auto => passes,
+        Switch::On => true,
+        Switch::Off => false,
+    }
+}
+
 #[test]
 fn the_decision_table_is_what_is_decided() {
     let mut cases = 0;
@@ -122,6 +143,7 @@ fn the_decision_table_is_what_is_decided() {
             let case = [
                 &policy,
                 word(facts.zoned, "yes", "no"),
+                word(trusts(facts.trust, facts.passes), "yes", "no"),
                 device,
                 word(facts.payload, "above", "own"),
                 word(exposed, "yes", "no"),
@@ -132,7 +154,7 @@ fn the_decision_table_is_what_is_decided() {
             cases += 1;
         }
     });
-    assert_eq!(cases, 5 * 3 * 16 * 2);
+    assert_eq!(cases, 5 * 3 * 96 * 2);
 }
 
 #[test]
@@ -164,7 +186,8 @@ fn what_is_looked_at_when_it_comes_back() {
             let promise = Promise { duty, recheck };
             assert_eq!(promise.needs_look(Outcome::Ok), recheck);
             assert!(promise.needs_look(Outcome::Protection));
-            assert!(!promise.needs_look(Outcome::Other));
+            assert!(!promise.needs_look(OTHER));
+            assert!(!promise.needs_look(Outcome::Empty));
         }
     }
 }
@@ -196,7 +219,7 @@ fn pieces_are_done_one_after_the_other() {
 
 #[test]
 fn the_first_piece_that_does_not_end_well_ends_it() {
-    for outcome in [Outcome::Protection, Outcome::Other] {
+    for outcome in [Outcome::Protection, OTHER] {
         let answers = [(Outcome::Ok, 1), (outcome, 1), (Outcome::Ok, 1)];
         assert_eq!(pieces(3, &answers), (Ok(outcome), vec![0, 1]));
     }
@@ -206,5 +229,5 @@ fn the_first_piece_that_does_not_end_well_ends_it() {
 #[test]
 fn a_piece_of_nothing_does_not_go_on_for_ever() {
     let answers = [(Outcome::Ok, 1), (Outcome::Ok, 0), (Outcome::Ok, 2)];
-    assert_eq!(pieces(3, &answers), (Ok(Outcome::Other), vec![0, 1]));
+    assert_eq!(pieces(3, &answers), (Ok(Outcome::Empty), vec![0, 1]));
 }

@@ -2,7 +2,7 @@
 
 //! What can be done with an I/O that has ended below.
 
-use super::{Completing, Ended, Io, PerIo, Working};
+use super::{Completing, Ended, Io, Looking, PerIo};
 use crate::{
     bindings,
     block::{
@@ -41,13 +41,25 @@ impl<'a, T: Target> Io<'a, T, Completing> {
         })
     }
 
+    /// Whether the I/O may have failed only because the device was suspended, or had no patience
+    /// with it.
+    pub fn was_hasty(&self) -> bool {
+        self.per().hasty
+    }
+
+    /// Whether an I/O that ended with `status` has not been tried, and its submitter comes again: it
+    /// must not wait, and would have had to, or the device does not know how to do without.
+    pub fn was_refused(&self, status: Status) -> bool {
+        status == Status::AGAIN || (status == Status::NOTSUPP && self.bio.is_nowait())
+    }
+
     /// Ends the I/O with `status`.
     pub fn done(mut self, status: Status) -> Ended {
         self.finish();
         Ended(Some(status))
     }
 
-    /// Leaves the I/O to [`Target::work`].
+    /// Leaves the I/O to [`Target::look`].
     pub fn defer(mut self) -> Ended {
         self.per_mut().deferred = Some(Instant::now());
         Ended(None)
@@ -67,12 +79,12 @@ impl<'a, T: Target> Io<'a, T, Completing> {
             let work = (*per).work.get();
             bindings::init_work_with_key(
                 work,
-                Some(Io::<'_, T, Working>::work_callback),
+                Some(Io::<'_, T, Looking>::work_callback),
                 false,
                 c"stable_pages_io".as_char_ptr(),
                 kernel::static_lock_class!().as_ptr(),
             );
-            instance.queue.queue(work);
+            instance.looks.queue(work);
         }
     }
 }

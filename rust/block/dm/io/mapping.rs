@@ -6,6 +6,7 @@ use super::{enough, Io, Mapped, Mapping, PerIo};
 use crate::{
     bindings,
     block::{
+        destination::Attached,
         dm::{instance::Instance, Target},
         pool::Effort,
         private::PrivateBio,
@@ -41,6 +42,8 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
                 data: (*bio).bi_iter,
                 metadata: None,
                 attached: false,
+                hasty: false,
+                in_flight: None,
                 finished: false,
                 deferred: None,
                 state: T::State::default(),
@@ -93,16 +96,33 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
         Ok(())
     }
 
-    /// Attaches the metadata to the bio, for what it is to be sent to.
-    fn attach(&mut self, to: &Destination<'_>) {
+    /// Attaches the metadata to the bio, for what it is to be sent to, if that takes it now; says
+    /// whether it does. Fails with [`Status::IOERR`] where it would have to.
+    fn attach(&mut self, to: &Destination<'_>) -> Result<bool, Status> {
         // SAFETY: By the type invariant it is initialised and ours.
         let per = unsafe { self.per.as_ref() };
+        let mut attached = Attached::No;
         if let Some(metadata) = &per.metadata {
+            let (payload, bytes) = (per.payload.get(), per.data.bi_size);
             // SAFETY: The bio is ours; payload and buffer stay until it has ended, and are detached
             // then.
-            unsafe { to.attach(self.bio, per.payload.get(), metadata, per.data.bi_size) };
+            attached = unsafe { to.attach(self.bio, payload, metadata, bytes) }?;
         }
-        self.per_mut().attached = to.profile.stored;
+        let per = self.per_mut();
+        per.attached = attached != Attached::No;
+        per.hasty = attached == Attached::Hasty;
+        Ok(per.attached)
+    }
+
+    /// Lets the bio go down with the payload that it came with, if that can be now; fails with
+    /// [`Status::IOERR`] otherwise.
+    fn forward(&mut self, to: &Destination<'_>) -> Result<(), Status> {
+        let admitted = to.admit(self.bio)?;
+        self.per_mut().hasty = admitted == Attached::Hasty;
+        match admitted {
+            Attached::No => Err(Status::IOERR),
+            Attached::Yes | Attached::Hasty => Ok(()),
+        }
     }
 
     /// Generates metadata for the data where it is, and attaches it to the bio. Sleeps.
@@ -113,17 +133,17 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     pub fn generate(&mut self, to: &Destination<'_>) -> Result<(), Status> {
         self.make_room(to)?;
         self.generate_in_place(to)?;
-        self.attach(to);
+        self.attach(to)?;
         Ok(())
     }
 
-    /// Makes room for the metadata that a read is to bring, and attaches that to the bio. Sleeps.
+    /// Makes room for the metadata that a read is to bring, and attaches that to the bio; says
+    /// whether the device can bring any now. Sleeps.
     ///
     /// Shortens and fails as [`generate`](Self::generate) does.
-    pub fn expect(&mut self, from: &Destination<'_>) -> Result<(), Status> {
+    pub fn expect(&mut self, from: &Destination<'_>) -> Result<bool, Status> {
         self.make_room(from)?;
-        self.attach(from);
-        Ok(())
+        self.attach(from)
     }
 
     /// Copies the data and generates metadata for the copy, in one pass. Sleeps.
@@ -132,6 +152,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     /// [`generate`](Self::generate) does.
     pub fn copy_and_generate(&mut self, to: &Destination<'_>) -> Result<Private<'a>, Status> {
         let private = self.copy(to, 0, self.submitters_effort())?;
+        private.attached()?;
         self.shorten(private.bytes());
         Ok(Private(private))
     }
@@ -141,12 +162,13 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     pub fn reserve(&mut self, to: &Destination<'_>) -> Result<(), Status> {
         let effort = self.submitters_effort().at_least_a_page();
         self.make_metadata(to, self.data_bytes(), effort)?;
-        Ok(())
+        self.forward(to)
     }
 
     /// Whether the data matches the tuples of the bio's `payload`, as far as that asks for it.
-    /// Sleeps for a page of memory, or fails with [`Status::AGAIN`] where it must not. The room is
-    /// kept for when the I/O has ended.
+    /// Sleeps for a page of memory, or fails with [`Status::AGAIN`] where it must not, and with
+    /// [`Status::IOERR`] where the payload cannot go down. The room is kept for when the I/O has
+    /// ended.
     pub fn verify_payload(
         &mut self,
         to: &Destination<'_>,
@@ -155,6 +177,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
         let effort = self.submitters_effort().at_least_a_page();
         let to = to.with(payload);
         let mismatches = self.check(&to, Some(payload), None, effort, &mut |_| ())?;
+        self.forward(&to)?;
         Ok(mismatches == 0)
     }
 
@@ -170,18 +193,42 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
         let Some(private) = self.copy_forwarded(to, payload, 0, self.submitters_effort())? else {
             return Ok(None);
         };
+        private.attached()?;
         self.shorten(private.bytes());
         Ok(Some(Private(private)))
     }
 
+    /// Raises the event counter of the mapped device, soon, which wakes `dmsetup wait`.
+    pub fn announce(&self) {
+        self.instance.event.raise();
+    }
+
+    /// Says that the I/O is about to be sent down, if it is one that reads may have to wait for.
+    ///
+    /// It waits for nothing then that a read may hold; see [`Writes`](crate::block::writes::Writes).
+    fn enter(&mut self, sector: u64) {
+        if !self.bio.stores() {
+            return;
+        }
+        let sectors = match u64::from(self.data_bytes() >> bindings::SECTOR_SHIFT) {
+            // What is said about a zone may be about all of them.
+            0 => 0..u64::MAX,
+            sectors => sector..sector.saturating_add(sectors),
+        };
+        let in_flight = self.instance.writes.enter(sectors);
+        self.per_mut().in_flight = Some(in_flight);
+    }
+
     /// Sends the bio to `sector` (of 512 bytes) of `device`.
-    pub fn remap(self, device: &Device, sector: u64) -> Mapped {
+    pub fn remap(mut self, device: &Device, sector: u64) -> Mapped {
+        self.enter(sector);
         self.bio.remap(device, sector);
         Mapped(bindings::SP_DM_MAPIO_REMAPPED)
     }
 
     /// Sends the copy instead of the bio, which ends as the copy does.
-    pub fn submit_copy(self, copy: Private<'a>) -> Mapped {
+    pub fn submit_copy(mut self, copy: Private<'a>) -> Mapped {
+        self.enter(copy.0.sector());
         // SAFETY: This is the last that the map function does with the clone, and the pool is the
         // instance's, which outlives its I/O.
         unsafe { copy.0.submit_for(self.bio.as_raw()) };

@@ -6,10 +6,12 @@ use super::{Instance, Target};
 use crate::{
     bindings,
     block::{
+        destination::Attached,
         metadata::Metadata,
         pool::Effort,
         private::{self, PrivateBio},
         segment::{for_each_segment, Segment},
+        writes::InFlight,
         Bio,
         Destination,
         Misfit,
@@ -30,19 +32,23 @@ use kernel::{
 };
 
 mod completing;
+mod looking;
 mod mapping;
 mod working;
 
 pub use self::{
+    looking::{Change, Deferred},
     mapping::Private,
-    working::{Change, Reread}, //
+    working::{Reread, Watch}, //
 };
 
 /// The phase in which an I/O is mapped, in the context of whoever submits it.
 pub struct Mapping;
 /// The phase in which an I/O has ended below, in any context.
 pub struct Completing;
-/// The phase in which an I/O that has ended below is in a worker's hands.
+/// The phase in which an I/O that has ended below is in the hands of a worker that does not wait.
+pub struct Looking;
+/// The phase in which an I/O that has ended below is in the hands of a worker that may wait.
 pub struct Working;
 
 /// Says that [`Mapping`] is over; only what ends it makes one.
@@ -52,6 +58,10 @@ pub struct Mapped(pub(super) i32);
 /// Says that [`Completing`] is over; only what ends it makes one.
 #[must_use]
 pub struct Ended(pub(super) Option<Status>);
+
+/// Says that [`Looking`] is over; only what ends it makes one.
+#[must_use]
+pub struct Looked(Option<Status>);
 
 /// What device mapper allocates in front of each clone for us (`per_io_data_size`).
 ///
@@ -67,6 +77,10 @@ pub(super) struct PerIo<T: Target> {
     metadata: Option<Metadata>,
     /// The bio's integrity payload is `payload`, over `metadata`.
     attached: bool,
+    /// What went down does not wait in a suspended device, but fails.
+    hasty: bool,
+    /// A write that has been sent down.
+    in_flight: Option<InFlight>,
     /// Device mapper is to be told that the I/O has ended; everything else is dropped already.
     finished: bool,
     /// When the I/O was left to a worker.
@@ -418,12 +432,14 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     }
 
     /// Attaches our metadata to a private bio.
-    fn attach_to(&self, private: &mut PrivateBio<'_>, to: &Destination<'_>) {
-        let payload = self.per().payload.get();
-        if let Some(metadata) = &self.per().metadata {
+    fn attach_to(&mut self, private: &mut PrivateBio<'_>, to: &Destination<'_>) {
+        // SAFETY: By the type invariant it is initialised and ours.
+        let per = unsafe { self.per.as_ref() };
+        if let Some(metadata) = &per.metadata {
             // SAFETY: Both stay until the I/O ends, which is after the private bio; whoever has
             // that gives the I/O away or waits for it.
-            unsafe { private.attach(payload, metadata, to) };
+            unsafe { private.attach(per.payload.get(), metadata, to) };
+            self.per_mut().hasty = private.attached() == Ok(Attached::Hasty);
         }
     }
 
@@ -439,6 +455,9 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// Drops what the I/O carries.
     fn finish(&mut self) {
         self.detach();
+        if let Some(in_flight) = self.per_mut().in_flight.take() {
+            self.instance.writes.leave(in_flight);
+        }
         let per = self.per_mut();
         per.metadata = None;
         per.state = T::State::default();

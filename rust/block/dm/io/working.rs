@@ -2,113 +2,42 @@
 
 //! What can be done with an I/O that is in a worker's hands.
 
-use super::{Io, PerIo, Working};
+use super::{Io, Working};
 use crate::{
     bindings,
     block::{
+        destination::Attached,
         dm::Target,
         pool::Effort,
         private::{self, PrivateBio},
-        Bio,
+        writes,
         Destination,
         Misfit,
         Payload,
         Status, //
     },
-    mm,
     pi, //
 };
-use core::{marker::PhantomData, ptr::NonNull};
-
-/// What is no longer what its metadata was made from.
-pub struct Change {
-    /// The first interval, counted from the start of the I/O.
-    pub first: u64,
-    /// The last one.
-    pub last: u64,
-    /// How many there are.
-    pub intervals: u64,
-    /// Whose page it is.
-    pub owner: mm::Owner,
-}
+use core::ops::Range;
 
 impl<'a, T: Target> Io<'a, T, Working> {
     /// # Safety
     ///
-    /// Must be called by the workqueue for a work item that [`Io::queue`] queued.
+    /// Must be called by the workqueue for a work item that a look queued.
     pub(super) unsafe extern "C" fn work_callback(work: *mut bindings::work_struct) {
-        // The work item is the first field.
-        let per = work.cast::<PerIo<T>>();
-        // SAFETY: `queue` queued it as a part of an initialised `PerIo`, which is ours now.
-        let (bio, instance) = unsafe { ((*per).bio.as_ptr(), (*per).instance.as_ref()) };
-        // INVARIANT: As above; the bio has ended and device mapper has not been told.
-        let mut io = Io::<'_, T, Working> {
-            // SAFETY: As above.
-            bio: unsafe { Bio::from_raw(bio) },
-            // SAFETY: As above.
-            per: unsafe { NonNull::new_unchecked(per) },
-            instance,
-            _phase: PhantomData,
-        };
-        // Metadata is the worker's to use now.
-        io.detach();
-        let status = instance.target.work(&mut io);
-        io.finish();
-        io.bio.set_status(status);
-        // SAFETY: The bio is ours and has ended; this calls the end_io function once more, which
-        // finds it finished.
-        unsafe { bindings::bio_endio(bio) };
+        // SAFETY: The caller vouches for it.
+        let mut io = unsafe { Self::from_work(work) };
+        let status = io.instance.target.work(&mut io);
+        io.report(status);
     }
 
-    /// The nanoseconds since the I/O was left to a worker.
-    pub fn nanoseconds_since_deferred(&self) -> u64 {
-        self.per()
-            .deferred
-            .map_or(0, |deferred| deferred.elapsed().as_nanos() as u64)
-    }
-
-    /// Raises the event counter of the mapped device, soon, which wakes `dmsetup wait`.
-    pub fn raise_event(&self) {
-        self.instance.event.raise();
-    }
-
-    /// What of the data, as it is now, differs from the guards of `payload` or, without one, of the
-    /// metadata that went with it last.
-    pub fn change(
-        &mut self,
-        to: &Destination<'_>,
-        payload: Option<&Payload>,
-    ) -> Result<Option<Change>, Status> {
-        let checks = pi::Checks {
-            // What came from above may ask not to be looked at.
-            escapes: payload.is_some(),
-            ..pi::Checks::guard_only()
-        };
-        let mut range = None;
-        let intervals = self.check(to, payload, Some(checks), Effort::Some, &mut |mismatch| {
-            let (_, last) = range.get_or_insert((mismatch.interval, mismatch.interval));
-            *last = mismatch.interval;
-        })?;
-        Ok(range.map(|(first, last)| {
-            let exp = to.profile.format.interval_exp();
-            Change {
-                first,
-                last,
-                intervals,
-                owner: self.owner((first as u32) << exp, 1 << exp),
-            }
-        }))
-    }
-
-    /// Compares the data, as it is now, with the tuples that were read with it, for `payload` or,
-    /// without one, for ourselves. Returns the number of intervals that do not match.
-    pub fn verify(
-        &mut self,
-        from: &Destination<'_>,
-        payload: Option<&Payload>,
-    ) -> Result<u64, Status> {
-        let from = payload.map_or(*from, |payload| from.with(payload));
-        self.check(&from, payload, None, Effort::Some, &mut |_| ())
+    /// Waits until each write of the target that is in flight now has settled, repairs included, and
+    /// watches for those to the `bytes` bytes at `from` that come from now on. Sleeps.
+    ///
+    /// For reads only: what a write waits for must not wait for writes. No [`Reread`] may be kept
+    /// meanwhile, since a write may be waiting for the memory that it has.
+    pub fn watch_writes(&self, from: &Destination<'_>, bytes: u32) -> Watch<'a> {
+        Watch(self.instance.writes.watch(sectors(from, bytes)))
     }
 
     /// Writes the data once more, in place, with metadata generated anew, and apart from other
@@ -126,7 +55,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
         };
         again.set_no_merge();
         self.attach_to(&mut again, to);
-        Ok(again.submit_and_wait())
+        Ok(again.submit_and_wait(to))
     }
 
     /// Copies as much of the data as memory allows, from `skip` bytes after its start on, and
@@ -150,27 +79,30 @@ impl<'a, T: Target> Io<'a, T, Working> {
         };
         private.set_no_merge();
         let bytes = private.bytes();
-        Ok((private.submit_and_wait(), bytes))
+        let to = payload.map_or(*to, |payload| to.with(payload));
+        Ok((private.submit_and_wait(&to), bytes))
     }
 
-    /// Reads the data again, from `skip` bytes after its start on, into as many private pages as
-    /// memory allows, with all checks below off. Sleeps until that has ended.
+    /// Reads the data again, `most` bytes of it at the most (whole intervals) from `skip` bytes after
+    /// its start on, into as many private pages as memory allows, with all checks below off. Sleeps
+    /// until that has ended.
     pub fn read_again(
         &mut self,
         from: &Destination<'_>,
         payload: Option<&Payload>,
         skip: u32,
+        most: u32,
     ) -> Result<(Status, Reread<'a>), Status> {
         let from = payload
             .map_or(*from, |payload| from.with(payload))
             .advance(skip);
-        let left = self.data_bytes().saturating_sub(skip);
+        let left = self.data_bytes().saturating_sub(skip).min(most);
         let wanted = self.make_metadata(&from, left.min(private::MAX_COPY), Effort::Some)?;
         let mut private = self.alloc_private(&from, left, wanted, Effort::Some)?;
         let bytes = private.bytes();
         private.set_no_merge();
         self.attach_to(&mut private, &from.unchecked());
-        let status = private.submit_and_wait();
+        let status = private.submit_and_wait(&from);
         Ok((
             status,
             Reread {
@@ -209,9 +141,9 @@ impl<'a, T: Target> Io<'a, T, Working> {
             |verifier, report| {
                 let mut done = 0;
                 while done < reread.bytes {
-                    let piece = reread.private.data(done);
-                    verifier.push(piece, report)?;
-                    done += piece.len().max(1) as u32;
+                    let piece = reread.private.data(done).ok_or(Misfit)?;
+                    verifier.push(&piece, report)?;
+                    done += pi::Data::len(&piece) as u32;
                 }
                 Ok(())
             },
@@ -231,14 +163,12 @@ impl<'a, T: Target> Io<'a, T, Working> {
             let mut at = 0;
             let len = pi::Data::len(segment);
             while at < len {
-                let n = segment.slice(at..len).fill(reread.private.data(done));
-                if n == 0 {
-                    return Err(Misfit);
-                }
+                let from = reread.private.data(done).ok_or(Misfit)?;
+                let n = segment.slice(at..len).fill(&from);
                 at += n;
                 done += n as u32;
             }
-            Ok(())
+            Ok::<_, Misfit>(())
         })?;
         match payload {
             Some(payload) => self.store(from, payload, reread),
@@ -282,8 +212,40 @@ pub struct Reread<'a> {
 }
 
 impl Reread<'_> {
+    /// How many bytes after the start of the I/O it begins.
+    pub fn skip(&self) -> u32 {
+        self.skip
+    }
+
     /// The bytes of data.
     pub fn bytes(&self) -> u32 {
         self.bytes
     }
+
+    /// Whether the data came with tuples: the device may have stopped to show its profile.
+    pub fn has_tuples(&self) -> bool {
+        matches!(self.private.attached(), Ok(Attached::Yes | Attached::Hasty))
+    }
+
+    /// Leaves out all but the first `bytes` bytes, which must be whole intervals.
+    pub fn shorten(&mut self, bytes: u32) {
+        self.bytes = self.bytes.min(bytes);
+    }
+}
+
+/// Writes that come are noted until this is dropped.
+pub struct Watch<'a>(writes::Watch<'a>);
+
+impl Watch<'_> {
+    /// Whether a write came to any of the `bytes` bytes at `from`. It may say so where one came to
+    /// both sides of them. Does not sleep.
+    pub fn is_disturbed(&self, from: &Destination<'_>, bytes: u32) -> bool {
+        self.0.is_disturbed(sectors(from, bytes))
+    }
+}
+
+/// The sectors of the `bytes` bytes at `from`.
+fn sectors(from: &Destination<'_>, bytes: u32) -> Range<u64> {
+    let sectors = u64::from(bytes >> bindings::SECTOR_SHIFT);
+    from.sector..from.sector.saturating_add(sectors)
 }

@@ -3,7 +3,20 @@
 //! Ways to settle a write wrongly, each with one flaw, to see that the model catches it.
 
 use crate::write::{Misfit, Model};
-use filter::settle::{Duty, Event, Outcome, Promise, Write, RETRIES};
+use filter::settle::{
+    in_pieces,
+    send_private,
+    Duty,
+    Event,
+    Io,
+    Outcome,
+    Private,
+    Promise,
+    Repair,
+    Write,
+    RETRIES,
+    TRIES, //
+};
 
 /// What is wrong with [`flawed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +47,14 @@ pub enum Flaw {
     CountsTooEarly,
     /// What is not to be repaired is not counted as unrepaired.
     ForgetsUnrepaired,
+    /// A rejection of a copy is believed at once.
+    CopiesOnce,
+    /// The number of times that a copy is sent down is off by one.
+    CopiesOnceMore,
+    /// A copy is sent down as long as it is rejected.
+    CopiesForEver,
+    /// A copy is sent down again for another reason than that it was rejected.
+    CopiesWhateverHappens,
 }
 
 /// Settles a write as `settle()` does, but for the flaw.
@@ -108,9 +129,14 @@ fn repair(
 fn copy(flaw: Flaw, model: &mut Model<'_>) -> Result<Outcome, Misfit> {
     if flaw == Flaw::CountsTooEarly {
         model.note(Event::Repaired);
-        return model.copy();
+        return send_private(model);
     }
-    let outcome = model.copy();
+    let outcome = match flaw {
+        Flaw::CopiesOnce => send(flaw, model, 1),
+        Flaw::CopiesOnceMore => send(flaw, model, TRIES + 1),
+        Flaw::CopiesForEver => send(flaw, model, u32::MAX),
+        _ => send(flaw, model, TRIES),
+    };
     model.note(match outcome {
         Ok(Outcome::Ok) => Event::Repaired,
         _ => Event::Unrepaired,
@@ -119,4 +145,21 @@ fn copy(flaw: Flaw, model: &mut Model<'_>) -> Result<Outcome, Misfit> {
         Flaw::SwallowsTheError => Ok(Outcome::Ok),
         _ => outcome,
     }
+}
+
+/// Sends each piece of a copy down so often at the most.
+fn send(flaw: Flaw, model: &mut Model<'_>, tries: u32) -> Result<Outcome, Misfit> {
+    in_pieces(model.bytes(), |done| {
+        let mut left = tries;
+        loop {
+            left -= 1;
+            let (outcome, n) = model.copy(done)?;
+            let again = outcome == Outcome::Protection
+                || flaw == Flaw::CopiesWhateverHappens && outcome != Outcome::Ok;
+            if !again || left == 0 {
+                return Ok((outcome, n));
+            }
+            model.note(Event::Retried);
+        }
+    })
 }

@@ -7,7 +7,10 @@
 //! change at another time is one before the next reading, so nothing is lost.
 
 use crate::choices::Choices;
-use filter::settle::{in_pieces, Event, Outcome, Write, RETRIES};
+use filter::settle::{Event, Io, Outcome, Private, Repair, Write, RETRIES, TRIES};
+
+/// A failure for another reason.
+const OTHER: Outcome = Outcome::Other(10);
 
 /// What the medium holds before the write.
 pub const OLD: u8 = 100;
@@ -45,9 +48,9 @@ pub struct Setup {
     pub intervals: usize,
     /// The most changes.
     pub changes: u32,
-    /// Whether a submission may be rejected on account of another bio in its request, or without
+    /// How often a submission may be rejected on account of another bio in its request, or without
     /// a reason to be seen, or fail otherwise.
-    pub faults: bool,
+    pub faults: u32,
     /// Whether an operation may turn out to be impossible.
     pub misfits: bool,
 }
@@ -63,8 +66,8 @@ pub enum Step {
     Store(usize, u8, u8),
     /// A submission in place ends.
     InPlace(Outcome),
-    /// A submission of a copy ends.
-    Copy(Outcome),
+    /// A submission of a copy ends: of so many intervals from this one on.
+    Copy(u32, u32, Outcome),
     /// The data is compared with its tuples.
     Look {
         /// It differs.
@@ -89,6 +92,7 @@ pub struct Model<'a> {
     /// Data and tuple of each interval.
     pub medium: Vec<(u8, u8)>,
     changes: u32,
+    faults: u32,
     /// After some step the medium held data that did not match its tuple. That is what a crash
     /// right then would have left behind.
     pub torn: bool,
@@ -106,6 +110,7 @@ impl<'a> Model<'a> {
             tuples: vec![OLD; setup.intervals],
             medium: vec![(OLD, OLD); setup.intervals],
             changes: 0,
+            faults: 0,
             torn: false,
             steps: Vec::with_capacity(64),
         }
@@ -133,9 +138,18 @@ impl<'a> Model<'a> {
         outcome
     }
 
-    /// Sends the data down as a copy from the start.
+    /// Sends the data down as a copy from the start, as one piece.
     pub fn begin_copy(&mut self) -> Outcome {
-        self.submit_copy()
+        self.submit_copy(0, self.setup.intervals as u32)
+    }
+
+    /// The intervals of which a copy was stored, from the first one on.
+    pub fn copied(&self) -> u32 {
+        let end = |step: &Step| match step {
+            Step::Copy(begin, n, Outcome::Ok) => begin + n,
+            _ => 0,
+        };
+        self.steps.iter().map(end).max().unwrap_or(0)
     }
 
     /// Whether the data, and all of it, is on the medium with tuples that match.
@@ -209,10 +223,13 @@ impl<'a> Model<'a> {
     }
 
     fn fault(&mut self) -> Option<Outcome> {
-        if !self.setup.faults {
+        if self.faults == self.setup.faults {
             return None;
         }
-        [None, Some(Outcome::Protection), Some(Outcome::Other)][usize::from(self.choices.below(3))]
+        let faults = [None, Some(Outcome::Protection), Some(OTHER)];
+        let fault = faults[usize::from(self.choices.below(3))];
+        self.faults += u32::from(fault.is_some());
+        fault
     }
 
     /// Transfers the first `n` intervals, as far as the device takes them.
@@ -234,26 +251,20 @@ impl<'a> Model<'a> {
         Outcome::Ok
     }
 
-    /// Copies piece by piece, and sends each piece down. Nobody can change a copy, so the device
-    /// has no reason to reject it; whether it does all the same is up to it.
-    fn submit_copy(&mut self) -> Outcome {
-        let all = self.setup.intervals as u32;
-        let done = in_pieces(all, |done| {
-            let n = 1 + u32::from(self.choices.below((all - done) as u8));
-            let piece = done as usize..(done + n) as usize;
-            for i in piece.clone() {
-                self.tuples[i] = self.read(i);
-            }
-            if let Some(outcome) = self.fault() {
-                return Ok((outcome, n));
-            }
+    /// Copies `n` intervals from `begin` on, and sends the copy down. Nobody can change a copy, so
+    /// the device has no reason to reject it; whether it does all the same is up to it.
+    fn submit_copy(&mut self, begin: u32, n: u32) -> Outcome {
+        let piece = begin as usize..(begin + n) as usize;
+        for i in piece.clone() {
+            self.tuples[i] = self.read(i);
+        }
+        let outcome = self.fault().unwrap_or(Outcome::Ok);
+        if outcome == Outcome::Ok {
             for i in piece {
                 self.store(i, self.tuples[i]);
             }
-            Ok::<_, Misfit>((Outcome::Ok, n))
-        });
-        let outcome = done.unwrap_or(Outcome::Other);
-        self.steps.push(Step::Copy(outcome));
+        }
+        self.steps.push(Step::Copy(begin, n, outcome));
         outcome
     }
 
@@ -266,12 +277,23 @@ impl<'a> Model<'a> {
     }
 }
 
-/// After so many submissions in place there is no end to be expected.
+/// After so many submissions in place, or of a piece of a copy, there is no end to be expected.
 const ENDLESS: u32 = RETRIES + 2;
+const ENDLESS_COPIES: u32 = TRIES + 2;
 
-impl Write for Model<'_> {
+impl Io for Model<'_> {
     type Error = Misfit;
 
+    fn bytes(&self) -> u32 {
+        self.setup.intervals as u32
+    }
+
+    fn note(&mut self, event: Event) {
+        self.steps.push(Step::Note(event));
+    }
+}
+
+impl Write for Model<'_> {
     fn changed(&mut self) -> Result<bool, Misfit> {
         self.possible()?;
         let mut changed = false;
@@ -281,7 +303,21 @@ impl Write for Model<'_> {
         self.steps.push(Step::Look { changed });
         Ok(changed)
     }
+}
 
+impl Private for Model<'_> {
+    fn copy(&mut self, skip: u32) -> Result<(Outcome, u32), Misfit> {
+        self.possible()?;
+        if self.count(|step| matches!(step, Step::Copy(at, ..) if *at == skip)) == ENDLESS_COPIES {
+            return Err(Misfit);
+        }
+        let left = self.setup.intervals as u32 - skip;
+        let n = 1 + u32::from(self.choices.below(left as u8));
+        Ok((self.submit_copy(skip, n), n))
+    }
+}
+
+impl Repair for Model<'_> {
     fn again(&mut self) -> Result<Outcome, Misfit> {
         self.possible()?;
         if self.count(|step| matches!(step, Step::InPlace(_))) == ENDLESS {
@@ -289,14 +325,5 @@ impl Write for Model<'_> {
         }
         self.generate();
         Ok(self.submit())
-    }
-
-    fn copy(&mut self) -> Result<Outcome, Misfit> {
-        self.possible()?;
-        Ok(self.submit_copy())
-    }
-
-    fn note(&mut self, event: Event) {
-        self.steps.push(Step::Note(event));
     }
 }

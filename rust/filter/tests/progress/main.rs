@@ -5,3 +5,4 @@
 mod checker;
 mod handover;
 mod pools;
+mod watch;

@@ -46,6 +46,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
         verify: None,
         waits: Switch::Auto,
         recheck: Switch::Auto,
+        trust: Switch::Auto,
         app_tag: 0,
         passthrough: false,
     };
@@ -63,6 +64,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
             ("verify", Key::Verify),
             ("waits", Key::Waits),
             ("recheck", Key::Recheck),
+            ("trust", Key::Trust),
             ("app_tag", Key::AppTag),
             ("passthrough", Key::Passthrough),
         ]
@@ -83,6 +85,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
             Key::Verify => args.verify = Some(among(&BOOLS, value).ok_or(wrong)?),
             Key::Waits => args.waits = among(&SWITCHES, value).ok_or(wrong)?,
             Key::Recheck => args.recheck = among(&SWITCHES, value).ok_or(wrong)?,
+            Key::Trust => args.trust = among(&SWITCHES, value).ok_or(wrong)?,
             Key::AppTag => args.app_tag = tag(value).ok_or(wrong)?,
             Key::Passthrough => args.passthrough = true,
         }
@@ -97,11 +100,14 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
 /// the value.
 pub fn message_oracle(words: &[&str]) -> Result<Message, message::Refusal> {
     let name = *words.first().ok_or(message::Refusal::Unknown)?;
-    if !["policy", "verify", "recheck", "reset", "waits"].contains(&name) {
+    if !["policy", "verify", "recheck", "reset", "waits", "trust"].contains(&name) {
         return Err(message::Refusal::Unknown);
     }
     if name == "waits" {
         return Err(message::Refusal::Waits);
+    }
+    if name == "trust" {
+        return Err(message::Refusal::Trust);
     }
     let wanted = if name == "reset" { 1 } else { 2 };
     if words.len() != wanted {
@@ -157,15 +163,16 @@ pub fn args() -> impl Strategy<Value = Args> {
     let switch = || prop::sample::select(SWITCHES.map(|(_, s)| s).to_vec());
     (
         (any::<u64>(), policy(), any::<Option<bool>>()),
-        (switch(), switch(), 0..0xffff_u16, any::<bool>()),
+        (switch(), switch(), switch(), 0..0xffff_u16, any::<bool>()),
     )
         .prop_map(
-            |((offset, policy, verify), (waits, recheck, app_tag, passthrough))| Args {
+            |((offset, policy, verify), (waits, recheck, trust, app_tag, passthrough))| Args {
                 offset,
                 policy,
                 verify,
                 waits,
                 recheck,
+                trust,
                 app_tag,
                 passthrough,
             },
@@ -191,11 +198,12 @@ pub fn valid_line() -> impl Strategy<Value = Vec<String>> {
         option("verify", &BOOLS),
         option("waits", &SWITCHES),
         option("recheck", &SWITCHES),
+        option("trust", &SWITCHES),
         app_tag,
     )
-        .prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e, String::from("passthrough")]);
+        .prop_map(|(a, b, c, d, e, f)| vec![a, b, c, d, e, f, String::from("passthrough")]);
     let options = options
-        .prop_flat_map(|all| prop::sample::subsequence(all, 0..=6))
+        .prop_flat_map(|all| prop::sample::subsequence(all, 0..=7))
         .prop_shuffle();
     (any::<u64>(), options, any::<bool>()).prop_map(|(offset, options, count)| {
         let mut words = vec![String::from("/dev/sda"), offset.to_string()];
@@ -269,6 +277,9 @@ fn word() -> impl Strategy<Value = String> {
         "waits:on",
         "recheck:yes",
         "recheck:off",
+        "trust:on",
+        "trust:",
+        "trust",
         "app_tag:",
         "app_tag:0x",
         "app_tag:0X1",

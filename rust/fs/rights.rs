@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whose rights are used below: one rule, and the only place where credentials change hands.
+//!
+//! | what | with whose credentials |
+//! | --- | --- |
+//! | permission, looking up, making and removing names, owners, modes, times, access control lists | the caller's |
+//! | opening a file below, data, attributes that are read, extended attributes | [`Rights`] |
+//!
+//! What is in the first line is checked below as it is done. What is in the second has been allowed
+//! before, to the caller or to the one who made a page dirty, and is not to fail, or to take
+//! anything from the file, for what the task that moves it may or may not do.
+
+use super::{File, Layer};
+use crate::bindings;
+use core::{
+    marker::PhantomData,
+    ops::Deref,
+    ptr::{self, NonNull},
+    sync::atomic::{AtomicPtr, Ordering}, //
+};
+use kernel::{cred::Credential, prelude::*, sync::aref::ARef, types::NotThreadSafe};
+
+/// The rights of who has mounted a filesystem, within the limits of who asked for something.
+///
+/// Capabilities, user namespace and security label are those of the first. What limits look at is
+/// that of the second: owner and groups for files (`fsuid`, `fsgid`, `group_info`), and
+/// `CAP_SYS_RESOURCE`, which only they have who both have it. So quotas and reserved blocks count
+/// for them as they do below, while set-user-ID bits stay (`CAP_FSETID`): a page that is written
+/// back takes nothing from the file that write(2) has not taken before.
+///
+/// C header: [`include/linux/cred.h`](srctree/include/linux/cred.h)
+#[derive(Clone)]
+pub struct Rights(ARef<Credential>);
+
+impl Rights {
+    /// For open(2).
+    pub(super) fn credential(&self) -> &Credential {
+        &self.0
+    }
+
+    /// Calls `f` with these rights. They are taken, and given back, here only, so that they can be
+    /// neither kept nor mixed up.
+    pub fn act<R>(&self, f: impl FnOnce() -> R) -> R {
+        act(&self.0, f)
+    }
+}
+
+/// A task with other rights than its own. It is not given to anybody, see [`act`].
+struct Assumed<'a> {
+    own: *const bindings::cred,
+    _rights: PhantomData<&'a Credential>,
+    _task: NotThreadSafe,
+}
+
+impl Drop for Assumed<'_> {
+    fn drop(&mut self) {
+        // SAFETY: These are what this task had, and what it has assumed since has been given back.
+        unsafe { bindings::sp_revert_creds(self.own) };
+    }
+}
+
+fn act<R>(rights: &Credential, f: impl FnOnce() -> R) -> R {
+    let _assumed = Assumed {
+        // SAFETY: The credentials stay for longer than this.
+        own: unsafe { bindings::sp_override_creds(rights.as_ptr()) },
+        _rights: PhantomData,
+        _task: NotThreadSafe,
+    };
+    f()
+}
+
+/// What [`Layer::rights`] has made last, for others who are alike.
+///
+/// # Invariants
+///
+/// NULL, or credentials with a reference that is this one's; only exchanged.
+pub(super) struct Recent(AtomicPtr<bindings::cred>);
+
+impl Recent {
+    pub(super) const fn new() -> Self {
+        // INVARIANT: It is NULL.
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+}
+
+impl Drop for Recent {
+    fn drop(&mut self) {
+        // SAFETY: By type invariant; NULL is ignored.
+        unsafe { bindings::sp_put_cred(self.0.load(Ordering::Relaxed)) };
+    }
+}
+
+impl Layer {
+    /// The rights for the caller. ENOMEM, if they are not those that somebody had last. May sleep.
+    pub fn rights(&self) -> Result<Rights> {
+        let mounter = self.credential.as_ptr();
+        // SAFETY: Both are valid, and the function knows how to change the second.
+        let raw = unsafe { bindings::sp_rights(mounter, self.recent.0.as_ptr()) };
+        let raw = NonNull::new(raw.cast_mut()).ok_or(ENOMEM)?;
+        // SAFETY: It is a new reference.
+        Ok(Rights(unsafe { ARef::from_raw(raw.cast()) }))
+    }
+}
+
+/// A file below. What moves data of it does so with the rights that it was opened with, whatever
+/// task it is done by.
+#[derive(Clone, Copy)]
+pub struct Lower<'a>(&'a File);
+
+impl Deref for Lower<'_> {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        self.0
+    }
+}
+
+impl<'a> Lower<'a> {
+    /// `file` is what [`Path::open`](super::Path::open) has returned.
+    pub(super) fn new(file: &'a File) -> Self {
+        Self(file)
+    }
+
+    /// Calls `f` with the file, and its rights.
+    pub(super) fn act<R>(self, f: impl FnOnce(*mut bindings::file) -> R) -> R {
+        let raw = self.0.as_raw();
+        // SAFETY: An open file keeps its credentials.
+        let rights = unsafe { Credential::from_ptr((*raw).f_cred) };
+        act(rights, || f(raw))
+    }
+
+    /// Whether limits see it as they see `rights`.
+    pub(super) fn has_limits_of(self, rights: &Rights) -> bool {
+        // SAFETY: Both credentials are valid, since an open file keeps its own.
+        unsafe { bindings::sp_rights_alike((*self.0.as_raw()).f_cred, rights.0.as_ptr()) }
+    }
+
+    /// The file itself, for as long as it is there.
+    pub(super) fn file(self) -> &'a File {
+        self.0
+    }
+}
