@@ -9,6 +9,7 @@
 
 mod buffer;
 mod buffered;
+mod compare;
 mod direct;
 mod errno;
 mod fork;
@@ -49,6 +50,7 @@ enum Load {
     Direct(direct::Args),
     Readback(readback::Args),
     Buffered(buffered::Args),
+    Compare(compare::Args),
     Hold(hold::Args),
     Fork(fork::Args),
     Report(report::Args),
@@ -90,6 +92,7 @@ fn run(load: Load) -> Result<()> {
         Load::Mmap(args) => print(&mmap::run(&args)?),
         Load::Direct(args) => print(&direct::run(&args)?),
         Load::Readback(args) => print(&readback::run(&args)?),
+        Load::Compare(args) => print(&compare::run(&args)?),
         Load::Buffered(args) => print(&buffered::run(&args)?),
         Load::Hold(args) => print(&hold::run(&args)?),
         Load::Fork(args) => print(&fork::run(&args)?),

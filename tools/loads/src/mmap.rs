@@ -22,7 +22,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{value_parser, ValueEnum};
@@ -62,9 +62,12 @@ pub struct Args {
     /// The same as --files 1
     #[arg(long, conflicts_with = "files")]
     shared_file: bool,
-    /// Wall time of the load
+    /// Wall time of the load, or the longest that it takes with --op-limit
     #[arg(long, value_parser = value_parser!(u64).range(1..=MAX_SECONDS))]
     seconds: u64,
+    /// End after so many calls for writeback in all, if that is earlier
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    op_limit: Option<u64>,
     /// So many of the threads use write(2) and --sync instead of a mapping
     #[arg(long, default_value_t = 0, value_name = "THREADS")]
     writers_write: u64,
@@ -146,22 +149,25 @@ fn check(args: &Args) -> Result<(), Usage> {
 }
 
 fn run_threads(args: &Args, threads: Vec<Thread>) -> Result<(Tally, u64)> {
-    let stop = AtomicBool::new(false);
+    let end = End::new(args.op_limit);
     thread::scope(|scope| {
         let mut handles = Vec::new();
         for thread in threads {
             let builder = thread::Builder::new();
-            match builder.spawn_scoped(scope, || thread.run(args, &stop)) {
+            match builder.spawn_scoped(scope, || thread.run(args, &end)) {
                 Ok(handle) => handles.push(handle),
                 Err(e) => {
-                    stop.store(true, Relaxed);
+                    end.stop.store(true, Relaxed);
                     return Err(e).context("a thread does not start");
                 }
             }
         }
         // A clock of each thread's own would cost more than its stores.
-        thread::sleep(Duration::from_secs(args.seconds));
-        stop.store(true, Relaxed);
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(args.seconds) && !end.has_come() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        end.stop.store(true, Relaxed);
         let mut sum = (Tally::default(), 0);
         for handle in handles {
             let (tally, mutations) = handle.join().expect("a thread panicked");
@@ -170,6 +176,34 @@ fn run_threads(args: &Args, threads: Vec<Thread>) -> Result<(Tally, u64)> {
         }
         Ok(sum)
     })
+}
+
+/// When the threads are to end.
+struct End {
+    stop: AtomicBool,
+    /// Calls for writeback that are left.
+    left: AtomicU64,
+}
+
+impl End {
+    fn new(limit: Option<u64>) -> Self {
+        Self {
+            stop: AtomicBool::new(false),
+            left: AtomicU64::new(limit.unwrap_or(u64::MAX)),
+        }
+    }
+
+    fn has_come(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// A call for writeback has returned.
+    fn count_call(&self) {
+        // All of them together may count further than to 0.
+        if self.left.fetch_sub(1, Relaxed) <= 1 {
+            self.stop.store(true, Relaxed);
+        }
+    }
 }
 
 /// A file that is opened anew hears of the errors that no thread was told of,
@@ -201,36 +235,32 @@ impl Thread {
     }
 
     /// Returns what became of the syncs, and the number of stores.
-    fn run(self, args: &Args, stop: &AtomicBool) -> (Tally, u64) {
+    fn run(self, args: &Args, end: &End) -> (Tally, u64) {
         match self {
-            Self::Maps { buffer, random } => scribble_and_msync(args, &buffer, random, stop),
-            Self::Writes { file, random } => (write_and_sync(args, &file, random, stop), 0),
+            Self::Maps { buffer, random } => scribble_and_msync(args, &buffer, random, end),
+            Self::Writes { file, random } => (write_and_sync(args, &file, random, end), 0),
         }
     }
 }
 
-fn scribble_and_msync(
-    args: &Args,
-    buffer: &Buffer,
-    mut random: Random,
-    stop: &AtomicBool,
-) -> (Tally, u64) {
+fn scribble_and_msync(args: &Args, buffer: &Buffer, mut random: Random, end: &End) -> (Tally, u64) {
     let mut tally = Tally::default();
     let mut mutations = 0;
-    while !stop.load(Relaxed) {
-        mutations += scribble(buffer.words(), args.stores, &mut random, stop);
+    while !end.has_come() {
+        mutations += scribble(buffer.words(), args.stores, &mut random, end);
         let range = pages_at_random(args.file_size, args.range, &mut random);
         let bytes = range.len() as u64;
         tally.count_call(&buffer.msync(range), bytes);
+        end.count_call();
     }
     (tally, mutations)
 }
 
 /// Every store may wait for the writeback of its page, so every one looks
 /// whether the time is over.
-fn scribble(words: &[AtomicU64], stores: u64, random: &mut Random, stop: &AtomicBool) -> u64 {
+fn scribble(words: &[AtomicU64], stores: u64, random: &mut Random, end: &End) -> u64 {
     for done in 0..stores {
-        if stop.load(Relaxed) {
+        if end.has_come() {
             return done;
         }
         let word = random.below(words.len() as u64) as usize;
@@ -244,10 +274,10 @@ fn pages_at_random(file_size: u64, range: u64, random: &mut Random) -> Range<usi
     first..(first + range as usize).min(file_size as usize)
 }
 
-fn write_and_sync(args: &Args, file: &File, mut random: Random, stop: &AtomicBool) -> Tally {
+fn write_and_sync(args: &Args, file: &File, mut random: Random, end: &End) -> Tally {
     let mut tally = Tally::default();
     let mut page = vec![0; PAGE];
-    while !stop.load(Relaxed) {
+    while !end.has_come() {
         let mut written = 0;
         for _ in 0..PAGES_PER_SYNC {
             page.fill(random.next() as u8);
@@ -259,6 +289,7 @@ fn write_and_sync(args: &Args, file: &File, mut random: Random, stop: &AtomicBoo
             }
         }
         tally.count_call(&sync(file, args.sync), written);
+        end.count_call();
     }
     tally
 }
@@ -299,9 +330,20 @@ mod tests {
     fn scribbling_stops_when_the_time_is_over() {
         let words = [const { AtomicU64::new(0) }; 8];
         let mut random = Random::new(1, 1);
-        let stores = scribble(&words, 100, &mut random, &AtomicBool::new(false));
-        assert_eq!(stores, 100);
-        let stores = scribble(&words, 100, &mut random, &AtomicBool::new(true));
-        assert_eq!(stores, 0);
+        let end = End::new(None);
+        assert_eq!(scribble(&words, 100, &mut random, &end), 100);
+        end.stop.store(true, Relaxed);
+        assert_eq!(scribble(&words, 100, &mut random, &end), 0);
+    }
+
+    #[test]
+    fn the_end_comes_after_so_many_calls() {
+        let end = End::new(Some(2));
+        end.count_call();
+        assert!(!end.has_come());
+        end.count_call();
+        assert!(end.has_come());
+        end.count_call();
+        assert!(end.has_come());
     }
 }

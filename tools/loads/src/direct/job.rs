@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -133,14 +133,20 @@ impl<'a> Job<'a> {
     }
 
     fn submit_while_mutating(&mut self, clock: Clock) -> Result<()> {
-        let stop = AtomicBool::new(false);
+        let (stop, begun) = (AtomicBool::new(false), Barrier::new(2));
         let buffer = self.buffer.clone();
         let mut random = Random::new(self.mutator.next(), 0);
         thread::scope(|scope| {
             let builder = thread::Builder::new();
             let mutator = builder
-                .spawn_scoped(scope, || mutate(&buffer, &mut random, &stop))
+                .spawn_scoped(scope, || {
+                    let first = scribble(&buffer, &mut random);
+                    begun.wait();
+                    first + mutate(&buffer, &mut random, &stop)
+                })
                 .context("a thread does not start")?;
+            // A few writes can be over before a busy machine has begun to run it.
+            begun.wait();
             let result = self.submit(clock);
             stop.store(true, Relaxed);
             self.counts.mutations = mutator.join().expect("the mutator panicked");
@@ -264,16 +270,21 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Stores random words at random places until told to stop; returns how many.
-fn mutate(buffer: &Buffer, random: &mut Random, stop: &AtomicBool) -> u64 {
+/// Stores some random words at random places; returns how many.
+fn scribble(buffer: &Buffer, random: &mut Random) -> u64 {
     let words = buffer.words();
+    for _ in 0..STORES {
+        let word = random.below(words.len() as u64) as usize;
+        words[word].store(random.next(), Relaxed);
+    }
+    STORES
+}
+
+/// Goes on with that until told to stop.
+fn mutate(buffer: &Buffer, random: &mut Random, stop: &AtomicBool) -> u64 {
     let mut stores = 0;
     while !stop.load(Relaxed) {
-        for _ in 0..STORES {
-            let word = random.below(words.len() as u64) as usize;
-            words[word].store(random.next(), Relaxed);
-        }
-        stores += STORES;
+        stores += scribble(buffer, random);
     }
     stores
 }
