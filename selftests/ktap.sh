@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# KTAP output, for the scripts in check/ and vm/.
+# KTAP output, for all tests. A script sources this, has its cases, and ends with
+# finish, which prints the plan: a script that ends before that has failed.
 
 set -uo pipefail
 
 ktap_count=0 ktap_failed=0
 ktap_output=$(mktemp)
 
-# plan N: so many cases follow.
-plan() {
-	printf 'KTAP version 1\n1..%d\n' "$1"
-}
+echo "KTAP version 1"
 
 # note TEXT...: a diagnostic, of one line or several.
 note() {
@@ -67,20 +65,54 @@ is() {
 	return 1
 }
 
-# holds EXPRESSION: of arithmetic, with the names of variables, whose values are
-# shown if it is false.
+# holds EXPRESSION: of arithmetic, in double quotes: "$failed == 0 && $repaired > 0".
+# So shellcheck sees the names, and a value that is missing makes it false.
 holds() {
-	local name
 	(($1)) && return
 	printf 'not true: %s\n' "$1"
-	while read -r name; do
-		printf '  %s = %s\n' "$name" "${!name-}"
-	done < <(grep -oE '[a-z_][a-z_0-9]*' <<<"$1" | sort -u)
 	return 1
+}
+
+# What is to be taken down ----------------------------------------------------
+
+deferred=()
+
+# defer COMMAND...: take_down runs it.
+defer() {
+	deferred+=("$(printf '%q ' "$@")")
+}
+
+# undefer COMMAND...: it has been done.
+undefer() {
+	local i command
+	command=$(printf '%q ' "$@")
+	for ((i = ${#deferred[@]} - 1; i >= 0; i--)); do
+		if [ "${deferred[i]}" = "$command" ]; then
+			deferred=("${deferred[@]:0:i}" "${deferred[@]:i+1}")
+			return
+		fi
+	done
+}
+
+# take_down DEPTH: what was deferred, last first, down to the first DEPTH of them, as
+# ${#deferred[@]} was then. False if any of it fails.
+take_down() {
+	local command status=0
+	while ((${#deferred[@]} > $1)); do
+		command=${deferred[-1]}
+		unset 'deferred[-1]'
+		eval "$command" || {
+			note "failed: $command"
+			status=1
+		}
+	done
+	return "$status"
 }
 
 # finish: the end of a script.
 finish() {
+	take_down 0 || fail "what it made goes away"
+	printf '1..%d\n' "$ktap_count"
 	rm -f "$ktap_output"
 	((ktap_failed == 0))
 	exit

@@ -6,8 +6,6 @@
 cd "$(dirname "$0")/../.." || exit 1
 . selftests/ktap.sh
 
-plan 3
-
 # shellcheck disable=SC2317
 format() {
 	local folder=$1 files

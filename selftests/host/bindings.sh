@@ -4,12 +4,11 @@
 # The build notices when rustc, libclang and the C compiler disagree about a C
 # type, and when a generated name shadows one of kernel::bindings: each is
 # brought about in a copy of the sources, which then must not build.
-#
-# shellcheck disable=SC2317
 
 . "$(dirname "$0")/../ktap.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd -P)
 . "$top/qemu/lib.sh"
+set_series
 set +e
 
 copy=$build/bindings-test
@@ -40,7 +39,6 @@ refused_with() {
 	}
 }
 
-plan 4
 ok "the sources build as they are" build_with
 ok "a define that only bindgen sees fails the build" refused_with "static assertion failed" \
 	's/-D__BINDGEN__/& -DCONFIG_DMA_DECLARE_COHERENT=1/' Kbuild

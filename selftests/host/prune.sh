@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # prune.sh: the cache loses what nobody has used for 30 days, and nothing else.
-#
-# shellcheck disable=SC2317
 
 . "$(dirname "$0")/../ktap.sh"
 top=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -41,8 +39,6 @@ is_there() {
 is_gone() {
 	[ ! -e "$cache/$1" ] && [ ! -L "$cache/$1" ]
 }
-
-plan 19
 
 folder linux-new 29
 folder linux-used 90 29

@@ -8,17 +8,14 @@
 # with them; QEMU's NVMe does both, and has those of one block.
 #
 # timeout: 240
+# covers: rust/block rust/filter
 # drive: if=none,id=n,format=raw,file.driver=null-co,file.size=32M,file.read-zeroes=on,snapshot=on
 # device: nvme,id=c,serial=1
 # device: nvme-ns,drive=n,ms=8,pi=1,logical_block_size=4096,physical_block_size=4096
-#
-# shellcheck disable=SC2317,SC2154,SC2034
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/bio.sh
 . "$vm/lib/bio.sh"
-
-plan $((1 + (4 + 5 + 3 * 2 + 1) + (4 + 5 * 3 + 2 * 2 + 1) + 1))
 
 # The most that the target offers, bytes: what has its metadata in a page.
 most=262144
@@ -42,10 +39,10 @@ smaller() {
 	printf '%d\n' $(($1 < $2 ? $1 : $2))
 }
 
-# written SIZE: an atomic write of that size, where nothing was written before, is
+# written_once SIZE: an atomic write of that size, where nothing was written before, is
 # one write for the target and one request for the disk.
 at=0
-written() {
+written_once() {
 	at=$(((at + $1 - 1) / $1 * $1))
 	must dmsetup message t 0 reset
 	must trace_on block:block_rq_issue
@@ -53,7 +50,7 @@ written() {
 	trace_off
 	counters t
 	is "$result $(requests 'W[A-Z]*U[A-Z]*' "$1") $(requests 'W[A-Z]*' '[0-9]+')" "ok 1 1" &&
-		holds 'writes == 1 && writes == in_place + copied && unstable == 0' &&
+		holds "$writes == 1 && $writes == $in_place + $copied && $unstable == 0" &&
 		is "$(sum "$at" "$1")" "$new" || return
 	at=$((at + $1))
 }
@@ -64,7 +61,7 @@ all_policies() {
 	for policy in auto optimistic copy wait detect; do
 		protect "policy:$policy"
 		for size in "${@:2}"; do
-			ok "$1, $policy: $size bytes are one request" written "$size"
+			ok "$1, $policy: $size bytes are one request" written_once "$size"
 		done
 		must unmap t
 	done
@@ -90,10 +87,27 @@ limits() {
 }
 
 # changes NAME SIZE RESULT CONTENT REPAIRED ARGUMENT...: an atomic write changes in
-# flight, between the target and the disk.
+# flight, between the target and the disk: in a suspended device, since the target that
+# would keep it takes no atomic writes. A write with metadata does not wait there, but is
+# looked at and made anew; what changes between the two has not changed, and comes again.
 changes() {
-	local name=$1 size=$2 wanted="$3 $4 $5" repairs=$5 content=other
+	local i
+	for i in 1 2 3 4 5; do
+		change "$@"
+		[ "$result $content $repaired" = "ok new 0" ] || break
+	done
+	ok "$1, ${*:6}: what changes in flight" is "$in_flight $result $content $repaired" "true $3 $4 $5"
+	# NVMe tries again by itself what was rejected; and what did not get past the suspended
+	# device is not sent again before it is copied.
+	ok "$1, ${*:6}: is one request each time" holds "$whole > 0 && $whole >= $5 && $whole == $all"
+}
+
+# change NAME SIZE RESULT CONTENT REPAIRED ARGUMENT...: one of them. Sets content, and how
+# many requests were for all of it, and how many there were.
+change() {
+	local size=$2
 	shift 5
+	content=other
 	at=$(((at + size - 1) / size * size))
 	must map low "0 $sectors linear $disk 0"
 	must map t "0 $sectors stable-pi /dev/mapper/low 0 $# $*"
@@ -105,10 +119,7 @@ changes() {
 	"$old") content=old ;;
 	"$new") content=new ;;
 	esac
-	ok "$name, $*: what changes in flight" is "$in_flight $result $content $repaired" "true $wanted"
-	# NVMe tries again by itself what was rejected.
-	whole=$(requests 'W[A-Z]*U[A-Z]*' "$size")
-	ok "$name, $*: is one request each time" holds "whole > repairs && whole == $(requests 'W[A-Z]*' '[0-9]+')"
+	whole=$(requests 'W[A-Z]*U[A-Z]*' "$size") all=$(requests 'W[A-Z]*' '[0-9]+')
 	must unmap t
 	must unmap low
 	at=$((at + size))

@@ -3,7 +3,8 @@
 """One direct I/O of a given kind, or several next to each other at once.
 
 Data can change while a write is on its way: --suspend holds it at a mapped device
-below, --busy at the disk, until the change has been made.
+below, --busy at the disk, until the change has been made; --slow trusts a device below
+to take longer than that.
 
 Prints one line of JSON:
   result     ok, short or the error's name, if it is that of all; else mixed
@@ -49,12 +50,13 @@ def parse(words=None):
     hold = parser.add_mutually_exclusive_group()
     hold.add_argument("--suspend", metavar="NAME", help="a mapped device below")
     hold.add_argument("--busy", metavar="DISK", help="of scsi_debug")
+    hold.add_argument("--slow", metavar="NAME", help="a mapped device below, linear")
     parser.add_argument("--change", type=int, action="append", default=[], metavar="BYTE",
                         help="of all the data; several times")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(words)
-    if args.change and not (args.suspend or args.busy):
-        parser.error("--change needs --suspend or --busy")
+    if args.change and not (args.suspend or args.busy or args.slow):
+        parser.error("--change needs --suspend, --busy or --slow")
     return args
 
 
@@ -115,14 +117,12 @@ def name(result, size):
 
 @contextlib.contextmanager
 def hold(args):
-    if args.suspend:
-        with held.suspended(args.suspend):
-            yield lambda: True
-    elif args.busy:
+    if args.busy:
         with held.busy(args.busy) as still:
             yield still
     else:
-        yield lambda: False
+        with held.kept(args):
+            yield lambda: bool(args.suspend or args.slow)
 
 
 def synchronous(args, fd, lists):
@@ -147,7 +147,8 @@ def asynchronous(args, fd, lists):
             ring.push(op, fd, pieces, args.offset + i * args.size, i, rw_flags(args))
         with hold(args) as holds:
             ring.submit()
-            if held.is_mapped(args.device) and not args.nowait and (args.suspend or args.busy):
+            waits = (args.suspend or args.busy or args.slow) and not args.nowait
+            if waits and held.is_mapped(args.device):
                 held.wait_in_flight(args.device, args.count)
             for byte in args.change:
                 flip(lists, byte)

@@ -8,6 +8,7 @@ again, so at any moment the second one is at most as large as the first. Whoever
 writes the two places at different moments can have it the other way round.
 """
 
+import ctypes
 import errno
 import fcntl
 import mmap
@@ -165,15 +166,119 @@ def full(upper, _lower):
     for page in range(0, SIZE, PAGE):
         os.pwrite(fd, b'x' * PAGE, page)
     fails(errno.ENOSPC, Commit, fd)
-    for file in fd, other:
+    # It is still dirty.
+    for file in fd, other, fd:
         fails(errno.ENOSPC, os.fsync, file)
-        os.fsync(file)
+
+
+SET = 3 << 30 | 24 << 16 | ord('s') << 8 | 2
+# More folios than a stable range has.
+SET_SIZE = 400 * PAGE
+
+
+def commit_set(*parts):
+    """The ioctl; what it says it has written, and of that copies."""
+    packed = b''.join(struct.pack('<IIQQ', fd, 0, start, length) for fd, start, length in parts)
+    memory = ctypes.create_string_buffer(packed, max(len(packed), 1))
+    argument = bytearray(struct.pack('<QI12x', ctypes.addressof(memory), len(parts)))
+    fcntl.ioctl(parts[0][0] if parts else sys.exit('no parts'), SET, argument)
+    return struct.unpack_from('<II', argument, 12)
+
+
+def whole(fds):
+    return [(fd, 0, SET_SIZE) for fd in fds]
+
+
+def make_set(upper):
+    fds = [os.open(f'{upper}{i}', os.O_RDWR | os.O_CREAT | os.O_TRUNC) for i in range(3)]
+    for fd in fds:
+        for page in range(0, SET_SIZE, PAGE):
+            os.pwrite(fd, bytes(PAGE), page)
+        os.fsync(fd)
+    return fds
+
+
+def store_set(fds):
+    """A number in each of the files, one after the other, the last one by write(2), and more pages."""
+    mapped = [mmap.mmap(fd, SET_SIZE) for fd in fds]
+    number = 0
+    while True:
+        number += 1
+        data = struct.pack('<Q', number)
+        mapped[0][0:8] = data
+        mapped[1][SET_SIZE - PAGE:SET_SIZE - PAGE + 8] = data
+        os.pwrite(fds[2], data, 0)
+        for one in mapped:
+            page = number % (SET_SIZE // PAGE) * PAGE
+            one[page + 8:page + 16] = data
+
+
+def torn_set(upper, lower, bring_down, rounds, enough):
+    """As torn(), of several files."""
+    fds = make_set(upper)
+    pid = os.fork()
+    if pid == 0:
+        store_set(fds)
+    found = 0
+    last = 0
+    end = time.monotonic() + PATIENCE
+    try:
+        while rounds and found < enough:
+            check(time.monotonic() < end, f'the writer did not get on: {rounds} rounds left')
+            bring_down(fds)
+            places = 0, SET_SIZE - PAGE, 0
+            now = [struct.unpack('<Q', below(f'{lower}{i}', place))[0] for i, place in enumerate(places)]
+            if now == last:
+                time.sleep(0.001)
+                continue
+            last = now
+            rounds -= 1
+            torn_now = sorted(now, reverse=True) != now or now[0] - now[2] > 1
+            found += torn_now
+            if torn_now and enough > rounds:
+                print(now)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    return found
+
+
+def sync_set(fds):
+    for fd in fds:
+        os.fsync(fd)
+
+
+def refused_set(upper, lower):
+    fds = make_set(upper)
+    check(commit_set(*whole(fds)) == (0, 0), 'there was nothing to be written')
+    for fd in fds:
+        for page in range(0, SET_SIZE, PAGE):
+            os.pwrite(fd, b'y', page)
+    check(commit_set(*whole(fds)) == (3 * SET_SIZE // PAGE, 0), 'not all was written')
+    check(below(f'{lower}2', SET_SIZE - PAGE, 1) == b'y', 'it is not below')
+    os.pwrite(fds[0], b'z', 0)
+    # The same twice, and a part.
+    check(commit_set((fds[0], 0, PAGE), (fds[0], 0, 2 * PAGE)) == (1, 0), 'it was written twice')
+    read = os.open(f'{upper}0', os.O_RDONLY)
+    fails(errno.EBADF, commit_set, (fds[0], 0, 1), (read, 0, 1))
+    fails(errno.EINVAL, commit_set, (fds[0], 0, 0))
+    fails(errno.EINVAL, commit_set, (fds[0], 1 << 63, 1 << 63))
+    fails(errno.EXDEV, commit_set, (fds[0], 0, 1), (os.open('/tmp', os.O_RDWR | os.O_TMPFILE), 0, 1))
+    fails(errno.EBADF, commit_set, (fds[0], 0, 1), (9999, 0, 1))
+    fails(errno.E2BIG, commit_set, *[(fds[0], 0, 1)] * 257)
 
 
 def main():
     case, upper, lower = sys.argv[1:4]
-    if case in ('steps', 'refused', 'full'):
+    if case in ('steps', 'refused', 'refused_set', 'full'):
         globals()[case](upper, lower)
+    elif case == 'set':
+        how, rounds = sys.argv[4], int(sys.argv[5])
+        if how == 'fsync':
+            check(torn_set(upper, lower, sync_set, rounds, 1), 'fsync never wrote two moments')
+        else:
+            bring_down = lambda fds: commit_set(*whole(fds))  # noqa: E731
+            check(not torn_set(upper, lower, bring_down, rounds, rounds + 1), 'a commit wrote two moments')
     elif case == 'pinned':
         pinned(upper, lower, sys.argv[4])
     else:

@@ -4,19 +4,18 @@
 # content.sh: what is written is what is read, for writes of every shape: small
 # and large, in pieces, and longer than the metadata that goes with one bio.
 #
+# Other tests write pieces, and long ones, there:
+# requires: stock kernel
 # timeout: 150
-#
-# shellcheck disable=SC2317,SC2154
+# covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"
 
-plan $((1 + 3 * (3 + 2 + 2) + 1))
-
-# verified BLOCK [OPTION]...: random writes of that size hold what was written.
+# verified COUNT BLOCK [OPTION]...: random writes of that size hold what was written.
 verified() {
-	load direct --path /dev/mapper/t --block-size "$1" --seconds 1 --depth 2 --no-mutate --verify "${@:2}" || return
+	load direct --path /dev/mapper/t --block-size "$2" --seconds 60 --op-limit "$(scaled "$1")" --depth 2 --no-mutate --verify "${@:3}" || return
 	echo "$outcome"
-	holds 'done_writes > 0 && failed == 0 && mismatched == 0 && unreadable == 0'
+	holds "$done_writes > 0 && $failed == 0 && $mismatched == 0 && $unreadable == 0"
 }
 
 make_disk dev_size_mb=48 dif=1 dix=1 guard=0
@@ -26,9 +25,9 @@ note "huge pages: $(</proc/sys/vm/nr_hugepages)"
 
 for policy in optimistic copy wait; do
 	protect "policy:$policy" recheck:on app_tag:7
-	ok "$policy: writes of 512 bytes" verified 512 --size 1M
-	ok "$policy: writes of 20 KiB" verified 20K --size 4M
-	ok "$policy: writes of 4 MiB from huge pages" verified 4M --size 32M --huge
+	ok "$policy: writes of 512 bytes" verified 100 512 --size 1M
+	ok "$policy: writes of 20 KiB" verified 100 20K --size 4M
+	ok "$policy: writes of 4 MiB from huge pages" verified 25 4M --size 32M --huge
 	for shift in 0 1536; do
 		ok "$policy: pieces $shift bytes into their pages" \
 			written $((shift * 8)) vector "$shift" 512 4096 1536 8192 3584 512 5120 4608
@@ -39,7 +38,7 @@ for policy in optimistic copy wait; do
 	counters t
 	split=$((writes - before)) generated=$((intervals - bytes_before))
 	note "$split writes of $generated intervals in all"
-	ok "$policy: is split, for 4 MiB have as many tuples as go with one bio" holds 'split >= 4 && generated == 32768'
+	ok "$policy: is split, for 4 MiB have as many tuples as go with one bio" holds "$split >= 4 && $generated == 32768"
 	must unmap t
 done
 ok "all of the disk can be read" reads_back

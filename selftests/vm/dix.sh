@@ -5,12 +5,9 @@
 # does it all the same: what succeeds is compared once more.
 #
 # timeout: 120
-#
-# shellcheck disable=SC2317,SC2154
+# covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"
-
-plan 8
 
 load_module
 make_disk dev_size_mb=16 dif=0 dix=1 guard=0 "${window[@]}"
@@ -21,22 +18,22 @@ round() {
 	local policy=$1
 	shift
 	protect "policy:$policy" "$@"
-	load direct --path /dev/mapper/t --size 1M --seconds 2
+	load direct --path /dev/mapper/t --size 1M --seconds 60 --op-limit "$(scaled 200)"
 	counters t
 }
 
 round optimistic
-ok "optimistic: what succeeds is rechecked, and what changed is repaired" holds 'done_writes > 0 && failed == 0 && rechecked > 0 && repaired > 0'
+ok "optimistic: what succeeds is rechecked, and what changed is repaired" holds "$done_writes > 0 && $failed == 0 && $rechecked > 0 && $repaired > 0"
 ok "optimistic: and can be read" reads_back
 must unmap t
 round optimistic recheck:off
-ok "without a recheck none is compared" holds 'rechecked == 0'
+ok "without a recheck none is compared" holds "$rechecked == 0"
 must unmap t
 round copy
-ok "copy: nothing fails or is repaired" holds 'done_writes > 0 && failed == 0 && copied > 0 && repaired == 0'
+ok "copy: nothing fails or is repaired" holds "$done_writes > 0 && $failed == 0 && $copied > 0 && $repaired == 0"
 ok "copy: and can be read" reads_back
 must unmap t
 round auto
-ok "auto: what an application can change is copied" holds 'failed == 0 && copied > 0 && copied == copied_pinned && in_place == 0 && unstable == 0'
+ok "auto: what an application can change is copied" holds "$failed == 0 && $copied > 0 && $copied == $copied_pinned && $in_place == 0 && $unstable == 0"
 ok "auto: and can be read" reads_back
 finish

@@ -6,66 +6,93 @@
 # disk, whatever the memory is and whatever the policy.
 #
 # timeout: 240
-#
-# shellcheck disable=SC2317,SC2154
+# covers: rust/block rust/filter rust/mm
 
 . "$(dirname "$0")/lib.sh"
 
 memories=(anon shared hugetlb)
-plan $((2 + ${#memories[@]} * (1 + 5 * 2)))
+declare forks writes_lost reads reads_failed reads_lost raced_writes_failed raced_writes_lost \
+	raced_reads_failed raced_reads_lost stores_lost
+operations=$(scaled 48)
 
-# forks DEVICE MEMORY [CONDITION]: the load, again until the condition, that the
-# races have been seen, holds; five times at most. Sets the shell variables of the
-# fields of the outcome.
+# forks DEVICE MEMORY SEEN: the load, again until SEEN says that the races have been
+# seen; five times at most. Sets what is declared above.
 forks() {
-	local i name
+	local i
 	for i in 1 2 3 4 5; do
 		load fork --path "$1" --memory "$2" --seconds 60 --op-limit "$operations" || return
-		for name in forks writes_lost reads reads_failed reads_lost raced_writes{,_failed,_lost} \
-			raced_reads{,_failed,_lost} stores_lost; do
-			printf -v "$name" %s "$(field "$name")"
-		done
+		set_fields forks writes_lost reads reads_failed reads_lost raced_writes_failed raced_writes_lost \
+			raced_reads_failed raced_reads_lost stores_lost
 		[ "$1" != /dev/mapper/t ] || counters t
-		[ -n "${3:-}" ] && ! holds "$3" || return 0
+		! "$3" || return 0
 	done
 	return 1
 }
-operations=$(scaled 48)
-calm='forks > 0 && done_writes > 0 && failed + writes_lost == 0 && reads > 0 && reads_failed + reads_lost + stores_lost == 0'
+
+calm() {
+	holds "$forks > 0 && $done_writes > 0 && $failed + $writes_lost == 0" &&
+		holds "$reads > 0 && $reads_failed + $reads_lost + $stores_lost == 0"
+}
 
 make_disk dev_size_mb=16 dif=1 dix=1 guard=0 "${window[@]}"
 ok "the module loads" load_module
 echo 8 >/proc/sys/vm/nr_hugepages
 ok "there are huge pages" is "$(</proc/sys/vm/nr_hugepages)" 8
 
+both_failed() {
+	holds "$raced_writes_failed > 0 && $raced_reads_failed > 0"
+}
+
 for memory in "${memories[@]}"; do
-	ok "disk, $memory: what changes in flight fails" \
-		forks "$disk" "$memory" 'raced_writes_failed > 0 && raced_reads_failed > 0'
+	ok "disk, $memory: what changes in flight fails" forks "$disk" "$memory" both_failed
 done
 
-# kept POLICY: the cases of one policy.
+# kept NAME POLICY...: the cases of one policy: NAME_seen says that the races have been,
+# NAME_kept that the policy has done what it promises.
 kept() {
-	local memory
+	local name=$1 memory
+	shift
 	protect "$@"
 	for memory in "${memories[@]}"; do
-		ok "$*, $memory: the races are seen" forks /dev/mapper/t "$memory" "$seen"
-		ok "$*, $memory: nothing is lost" holds "$calm && $promise"
+		ok "$*, $memory: the races are seen" forks /dev/mapper/t "$memory" "${name}_seen"
+		ok "$*, $memory: nothing is lost" eval "calm && ${name}_kept"
 	done
 	must unmap t
 }
 
-wipe
-promise='raced_reads_failed + raced_reads_lost + raced_writes_failed + raced_writes_lost == 0 && corrupt == 0'
-seen='false_alarms > 0 && repaired > 0'
-kept policy:optimistic recheck:on
-kept policy:auto recheck:on
-seen='false_alarms > 0 && copied_pinned > 0'
-kept policy:copy
+repair_seen() {
+	holds "$false_alarms > 0 && $repaired > 0"
+}
+repair_kept() {
+	holds "$raced_reads_failed + $raced_reads_lost + $raced_writes_failed + $raced_writes_lost == 0 && $corrupt == 0"
+}
+
+copy_seen() {
+	holds "$false_alarms > 0 && $copied_pinned > 0"
+}
+copy_kept() {
+	repair_kept
+}
+
 # These two repair nothing: they say so.
-promise='raced_reads_failed + raced_reads_lost + raced_writes_lost == 0'
-seen='false_alarms > 0 && raced_writes_failed > 0 && unrepaired > 0'
-kept policy:wait recheck:on
-promise='raced_reads_failed + raced_reads_lost == 0'
-seen='false_alarms > 0 && unstable > 0'
-kept policy:detect
+wait_seen() {
+	holds "$false_alarms > 0 && $raced_writes_failed > 0 && $unrepaired > 0"
+}
+wait_kept() {
+	holds "$raced_reads_failed + $raced_reads_lost + $raced_writes_lost == 0"
+}
+
+detect_seen() {
+	holds "$false_alarms > 0 && $unstable > 0"
+}
+detect_kept() {
+	holds "$raced_reads_failed + $raced_reads_lost == 0"
+}
+
+wipe
+kept repair policy:optimistic recheck:on
+kept repair policy:auto recheck:on
+kept copy policy:copy
+kept wait policy:wait recheck:on
+kept detect policy:detect
 finish

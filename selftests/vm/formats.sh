@@ -6,8 +6,9 @@
 # target's does, and what is corrupt, both see.
 #
 # timeout: 600
+# covers: rust/block rust/filter rust/pi
 #
-# shellcheck disable=SC2317,SC2154,SC2034,SC2119
+# shellcheck disable=SC2119
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/formats.sh
@@ -17,8 +18,6 @@
 # protected, though scsi_debug stores the tuples.
 formats=({1,3}-{0,1}-{512,4096} 2-0-512 0-0-512 0-1-4096)
 ((SELFTEST_SCALE == 1)) || formats=(1-0-512 3-1-4096 2-0-512 0-1-4096)
-plan $((${#formats[@]} * 10))
-
 # behind BLOCK: other data, behind the back of its tuple: scsi_debug does not
 # insert tuples where it gets none, as a disk would.
 behind() {

@@ -276,7 +276,7 @@ class Generator:
         return [(start % U64, length % U64, kind, self.join(words)) for start, length, kind, words in lines]
 
     def message(self):
-        name = self.pick(["policy", "policy", "verify", "recheck", "reset", "waits"])
+        name = self.pick(["policy", "policy", "verify", "recheck", "reset", "waits", "trust"])
         words = [name.encode()] + ([self.pick(VALUES[name]).encode()] if name in VALUES else [])
         if self.chance(0.6):
             for _ in range(self.pick([1, 1, 2])):
@@ -441,9 +441,9 @@ class Messages:
         targets = self.devices[name]
         for target, (_, _, _, text) in zip(targets, self.control.status(name, 0)):
             words = text.decode().split(" ")
-            head = " ".join(words[:6])
+            head = " ".join(words[:8])
             self.score.compare(line, head, target.status())
-            counters = [word.partition(":") for word in words[5:]]
+            counters = [word.partition(":") for word in words[7:]]
             self.score.compare(line, [key for key, _, _ in counters], grammar.COUNTERS)
             self.score.compare(line, all(value.isdigit() for _, _, value in counters), True)
         wanted = [(t.start, t.length, b"stable-pi", t.table()) for t in targets]

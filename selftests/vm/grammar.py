@@ -23,12 +23,14 @@ def record(text):
 POLICIES = ["auto", "optimistic", "copy", "wait", "detect"]
 SWITCHES = ["auto", "on", "off"]
 BOOLS = ["on", "off"]
-KEYS = ["policy", "verify", "waits", "recheck", "app_tag", "passthrough"]
-VALUES = {"policy": POLICIES, "verify": BOOLS, "waits": SWITCHES, "recheck": SWITCHES}
+KEYS = ["policy", "verify", "waits", "recheck", "trust", "app_tag", "passthrough"]
+VALUES = {"policy": POLICIES, "verify": BOOLS, "waits": SWITCHES, "recheck": SWITCHES,
+          "trust": SWITCHES}
 LIVE = ["policy", "verify", "recheck"]
 COUNTERS = """writes intervals in_place copied copied_kernel copied_waits copied_cache
 copied_anon copied_pinned copied_foreign forwarded rechecked retried unstable blameless
-repaired unrepaired reads_verified false_alarms corrupt""".split()
+repaired unrepaired reads_verified false_alarms corrupt
+reads_waited reads_unsettled""".split()
 
 MAX_ARGS = 32
 U64 = 1 << 64
@@ -48,6 +50,10 @@ NAMES = "not one of policy, verify, recheck, reset"
 NO_VALUE = "a value is missing"
 EXTRA = "more words than it takes"
 WAITS = "waits: cannot be changed live, only by a table"
+TRUST = "trust: cannot be changed live, only by a table"
+NOT_TRUSTED = "policy: optimistic relies on what is below, which is not trusted"
+NOT_KNOWN = ("policy: optimistic relies on what is below, which is not known to hand errors on as they "
+             "are; trust:on says that it does")
 
 
 def no_profile(key):
@@ -69,7 +75,7 @@ def wrong_value(key):
 def unknown(index):
     if index < len(KEYS):
         return f"optional argument {index + 1} is unknown"
-    return "an optional argument behind the sixth is unknown"
+    return "an optional argument behind the seventh is unknown"
 
 
 ACCEPTED = "accepted"
@@ -80,11 +86,11 @@ OUTSIDE = "Target message sector outside device."
 TABLE_ANSWERS = [
     ACCEPTED, MISSING, OFFSET, COUNT, COUNT_MISMATCH, TOO_MANY, NO_UTF8, NOT_OPENED,
     OFFSET_ALIGNMENT, RANGE_ALIGNMENT, BEYOND, GAP, no_profile("verify"),
-    no_profile("passthrough"), *map(twice, KEYS), *map(wrong_value, KEYS),
+    no_profile("passthrough"), NOT_KNOWN, *map(twice, KEYS), *map(wrong_value, KEYS),
     *map(unknown, range(len(KEYS) + 1)),
 ]
 MESSAGE_ANSWERS = [
-    ACCEPTED, NAMES, NO_VALUE, EXTRA, WAITS, TOO_MANY, NO_UTF8, no_profile("verify"),
+    ACCEPTED, NAMES, NO_VALUE, EXTRA, WAITS, TRUST, NOT_TRUSTED, TOO_MANY, NO_UTF8, no_profile("verify"),
     EMPTY, OUTSIDE, *map(wrong_value, LIVE),
 ]
 
@@ -200,6 +206,8 @@ class Disk:
         if self.profile == "none":
             self.profile = None
         self.checks = bool(self.profile) and self.read("integrity/device_is_integrity_capable") == "1"
+        # What hands its errors on as they are.
+        self.passes = bool(re.match("sd[a-z]|nvme", os.path.basename(self.folder)))
         interval = "integrity/protection_interval_bytes" if self.profile else "queue/logical_block_size"
         self.interval = int(self.read(interval))
 
@@ -220,7 +228,9 @@ class Target:
         said = args.said
         self.policy = said.get("policy", "auto")
         self.verify = said.get("verify", "on" if disk.profile else "off")
+        self.required = said.get("verify") == "on"
         self.recheck = said.get("recheck", "auto")
+        self.trust = said.get("trust", "auto")
         self.waits = said.get("waits", "auto")
         self.app_tag = said.get("app_tag", 0)
         self.passthrough = "passthrough" in said
@@ -228,12 +238,14 @@ class Target:
 
     def table(self):
         args = [f"policy:{self.policy}"]
-        if (self.verify == "on") != bool(self.disk.profile):
+        if self.required or (self.verify == "on") != bool(self.disk.profile):
             args.append(f"verify:{self.verify}")
         if self.waits != "auto":
             args.append(f"waits:{self.waits}")
         if self.recheck != "auto":
             args.append(f"recheck:{self.recheck}")
+        if self.trust != "auto":
+            args.append(f"trust:{self.trust}")
         if self.app_tag:
             args.append(f"app_tag:0x{self.app_tag:04x}")
         if self.passthrough:
@@ -243,13 +255,17 @@ class Target:
     def rechecks(self):
         if self.policy == "detect" or self.recheck == "on":
             return True
-        return self.recheck == "auto" and not self.disk.checks
+        return self.recheck == "auto" and not (self.disk.checks and self.trusted())
+
+    def trusted(self):
+        return self.trust == "on" or self.trust == "auto" and self.disk.passes
 
     def status(self):
         """The line without the counters, but for that of the writes."""
         return (f"policy:{self.policy} verify:{self.verify} "
                 f"recheck:{'on' if self.rechecks() else 'off'} "
                 f"profile:{self.disk.profile or 'none'} interval:{self.disk.interval} "
+                f"below:same trust:{'on' if self.trusted() else 'off'} "
                 f"writes:{self.writes}")
 
     def take(self, line):
@@ -263,6 +279,8 @@ class Target:
         name, *values = decode(words)
         if name == "waits":
             raise Refused(WAITS)
+        if name == "trust":
+            raise Refused(TRUST)
         if name not in LIVE + ["reset"]:
             raise Refused(NAMES)
         if len(values) != (name != "reset"):
@@ -274,7 +292,11 @@ class Target:
             raise Refused(wrong_value(name))
         if (name, values[0]) == ("verify", "on") and not self.disk.profile:
             raise Refused(no_profile("verify"))
+        if (name, values[0]) == ("policy", "optimistic") and not self.trusted():
+            raise Refused(NOT_TRUSTED)
         setattr(self, name, values[0])
+        if name == "verify":
+            self.required = values[0] == "on"
 
 
 class World:
@@ -319,6 +341,10 @@ class World:
             for key, value in (("verify", "on"), ("passthrough", True)):
                 if args.said.get(key) == value:
                     raise Refused(no_profile(key))
+        trust = args.said.get("trust", "auto")
+        trusted = trust == "on" or trust == "auto" and disk.passes
+        if args.said.get("policy") == "optimistic" and not trusted:
+            raise Refused(NOT_KNOWN)
         mask = (disk.interval >> 9) - 1
         if args.offset & mask:
             raise Refused(OFFSET_ALIGNMENT)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """I/O that is held on its way to the medium, without that time plays a part.
 
-Either a mapped device below is suspended, where bios wait; or a scsi_debug disk
-that takes one command at a time (max_queue=1) is busy with another for a second,
-so that requests wait in the scheduler.
+A mapped device below is suspended, and bios wait to get into it; or it takes them, and
+gives none to the disk; or a scsi_debug disk that takes one command at a time
+(max_queue=1) is busy with another for a second, so that requests wait in the scheduler.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import os
 import subprocess
 import time
 
-PATIENCE = 60
+PATIENCE = 600
 
 
 def until(condition, what):
@@ -53,6 +53,39 @@ def suspended(name):
         yield
     finally:
         subprocess.run(["dmsetup", "resume", name], check=True)
+
+
+def replace(name, table):
+    """What a mapped device has taken goes down first."""
+    subprocess.run(["dmsetup", "load", name, "--table", table], check=True)
+    subprocess.run(["dmsetup", "suspend", name], check=True)
+    subprocess.run(["dmsetup", "resume", name], check=True)
+
+
+@contextlib.contextmanager
+def slow(name):
+    """A mapped device that is one linear target takes what is written to it, and sends
+    nothing down until the end of the block. stable-pi sends a write with metadata to a
+    suspended device only if it is a copy; here it goes in place."""
+    table = subprocess.run(["dmsetup", "table", name], check=True, capture_output=True,
+                           encoding="ascii").stdout.strip()
+    start, length, target, disk, offset = table.split()
+    if target != "linear":
+        raise SystemExit(f"held.py: {name} is {target}")
+    # Longer than any test takes. When the table goes, dm-delay sends all that it has.
+    delay = PATIENCE * 2000
+    replace(name, f"{start} {length} delay {disk} {offset} 0 {disk} {offset} {delay}")
+    try:
+        yield
+    finally:
+        replace(name, table)
+
+
+def kept(args):
+    """As the options --suspend and --slow say: in a mapped device below, or not at all."""
+    if args.suspend:
+        return suspended(args.suspend)
+    return slow(args.slow) if args.slow else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

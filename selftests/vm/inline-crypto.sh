@@ -9,20 +9,16 @@
 #
 # requires: debug kernel
 # timeout: 120
+# covers: rust/block/limits.rs rust/filter
 # append: blk_crypto_fallback.num_keyslots=4
-#
-# shellcheck disable=SC2317,SC2154
 
 . "$(dirname "$0")/lib.sh"
-
-plan 13
 
 text='this is no secret '
 
 # ext4_with OPTION...: mounted, on the target.
 ext4_with() {
-	must mount -t ext4 "$@" /dev/mapper/t "$mnt"
-	mounts=("$mnt")
+	must mount_at "$mnt" -t ext4 "$@" /dev/mapper/t
 }
 
 # put_text FILE, is_text FILE, text_on_disk STATUS: a file of it, whether one is that,
@@ -46,7 +42,7 @@ text_on_disk() {
 stores() {
 	must mkdir "$1"
 	must dmsetup message t 0 reset
-	load mmap --dir "$1" --threads 8 --seconds 1 --file-size 256K --stores 512
+	load mmap --dir "$1" --threads 8 --seconds 60 --op-limit "$(scaled 100)" --file-size 256K --stores 512
 	counters t
 }
 
@@ -59,7 +55,6 @@ ok "it does not say that it can encrypt" test ! -e "$(sysfs_of t)/queue/crypto"
 
 must modprobe ext4
 must mkfs.ext4 -q -F -O encrypt -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 /dev/mapper/t
-mkdir "$mnt"
 log_mark
 ext4_with -o inlinecrypt,test_dummy_encryption
 put_text "$mnt/file"
@@ -69,8 +64,8 @@ echo 3 >/proc/sys/vm/drop_caches
 ok "it is in the file" is_text "$mnt/file"
 stores "$mnt/load"
 ok "what is stored to while it is written passes" holds \
-	'done_writes > 0 && mutations > 0 && failed == 0 && unrepaired == 0 && corrupt == 0'
-ok "what was encrypted is nobody's, and stays in place" holds 'in_place >= done_writes'
+	"$done_writes > 0 && $mutations > 0 && $failed == 0 && $unrepaired == 0 && $corrupt == 0"
+ok "what was encrypted is nobody's, and stays in place" holds "$in_place >= $done_writes"
 must umount_all
 ok "the filesystem is clean" fsck.ext4 -fn /dev/mapper/t
 
@@ -80,8 +75,8 @@ put_text "$mnt/plain"
 ok "not encrypted: what was written is on the disk" text_on_disk 0
 stores "$mnt/other"
 ok "not encrypted: what is stored to while it is written passes" holds \
-	'done_writes > 0 && mutations > 0 && failed == 0 && unrepaired == 0 && corrupt == 0'
-ok "not encrypted: it was copied" holds 'copied_cache >= done_writes && in_place == 0'
+	"$done_writes > 0 && $mutations > 0 && $failed == 0 && $unrepaired == 0 && $corrupt == 0"
+ok "not encrypted: it was copied" holds "$copied_cache >= $done_writes && $in_place == 0"
 must umount_all
 ok "the filesystem is clean in the end" fsck.ext4 -fn /dev/mapper/t
 must unmap t

@@ -4,12 +4,11 @@
 # lifecycle.sh: the module and its targets come and go, with I/O and without.
 #
 # timeout: 240
+# covers: rust/block rust/filter rust/stable_pages.rs
 #
-# shellcheck disable=SC2317,SC2154,SC2034,SC2119
+# shellcheck disable=SC2119
 
 . "$(dirname "$0")/lib.sh"
-
-plan 22
 
 # begin ARGUMENT...: a load on the target, in the background, until the end.
 begin() {
@@ -57,6 +56,20 @@ wipe
 modprobe dm_mod
 alias=$(modinfo -F alias "$module")
 ok "the module has the target's alias" is "$alias" dm-stable-pi
+
+# says FIELD REGEX: one value of the module's field.
+says() {
+	local value
+	value=$(modinfo -F "$1" "$module")
+	echo "$1: $value"
+	[[ $value =~ ^$2$ ]]
+}
+ok "modinfo says the version" says version '[0-9]+\.[0-9]+\.[0-9]+'
+ok "the source, as a commit or a hash of the files" says source '([0-9a-f]{12})?(-dirty-)?([0-9a-f]{12})?'
+ok "the same as modpost sees it" says srcversion '[0-9A-F]{23}'
+ok "the compiler" says rustc 'rustc [0-9]+\..*'
+ok "and the kernel" is "$(modinfo -F vermagic "$module" | cut -d ' ' -f 1)" "$(uname -r)"
+
 cat >"$work/modprobe" <<END
 #!/bin/sh
 case "\$*" in
@@ -67,6 +80,8 @@ END
 chmod +x "$work/modprobe"
 echo "$work/modprobe" >/proc/sys/kernel/modprobe
 ok "the first target loads the module" map t "0 $sectors stable-pi $disk 0"
+ok "what is loaded is what modinfo spoke of" is "$(</sys/module/stable_pages/srcversion)" \
+	"$(modinfo -F srcversion "$module")"
 echo /sbin/modprobe >/proc/sys/kernel/modprobe
 ok "dmsetup knows the target" grep -qE '^stable-pi +v[0-9]+\.[0-9]+\.[0-9]+$' <(dmsetup targets)
 ok "a module with a target stays" busy rmmod stable_pages
@@ -75,7 +90,7 @@ exec {fd}<>/dev/mapper/t
 ok "an open target stays" busy dmsetup remove t
 must dd if=/dev/urandom of=/dev/mapper/t bs=4k count=4 oflag=direct
 counters t
-ok "and works" holds 'writes == 4'
+ok "and works" holds "$writes == 4"
 exec {fd}>&-
 ok "a closed one goes" unmap t
 again() {
@@ -110,13 +125,13 @@ protect policy:optimistic
 begin --no-mutate --verify
 ok "suspended under load: nothing is written meanwhile" suspended
 ok "the load ends" end
-ok "and holds what was written" holds 'done_writes > 0 && failed == 0 && mismatched == 0 && unreadable == 0'
+ok "and holds what was written" holds "$done_writes > 0 && $failed == 0 && $mismatched == 0 && $unreadable == 0"
 begin --jobs 1
 ok "the same while buffers change" suspended
 ok "and without a flush" suspended --noflush --nolockfs
 end
 counters t
-ok "nothing fails, something was repaired" holds 'done_writes > 0 && failed == 0 && repaired > 0 && unrepaired == 0'
+ok "nothing fails, something was repaired" holds "$done_writes > 0 && $failed == 0 && $repaired > 0 && $unrepaired == 0"
 must unmap t
 
 protect policy:optimistic recheck:on
@@ -129,12 +144,12 @@ reloads() {
 }
 ok "another policy under load" reloads
 ok "the load ends" end
-ok "and nothing failed" holds 'done_writes > 0 && failed == 0'
+ok "and nothing failed" holds "$done_writes > 0 && $failed == 0"
 unmap t
 ok "all can be read" reads_back
 
 # A table that was loaded but never used, and a device without one.
-must map t "0 2048 linear $disk 0"
+must map t "0 2048 error"
 inactive() {
 	dmsetup load t --table "0 2048 stable-pi $disk 0" && busy rmmod stable_pages && dmsetup clear t
 }

@@ -10,13 +10,10 @@
 # limits is enough.
 #
 # timeout: 180
-#
-# shellcheck disable=SC2317,SC2154,SC2034
+# covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"
 . selftests/watch.sh
-
-plan $((1 + 4 + 4 * 3 + 2))
 
 # kilobytes: that are neither free, nor in a list of pages that a processor keeps,
 # nor accounted for in any other way, and so somebody's own pages.
@@ -81,7 +78,7 @@ writes_of() {
 	load direct --path /dev/mapper/t --size 4M --seconds 600 --op-limit "$operations" || return
 	counters t
 	unmap t
-	holds "writes >= operations"
+	holds "$writes >= $operations"
 }
 
 reads() {
@@ -89,7 +86,7 @@ reads() {
 	dd if=/dev/mapper/t of=/dev/null bs=4k count="$operations" iflag=direct
 	counters t
 	unmap t
-	holds "reads_verified >= operations"
+	holds "$reads_verified >= $operations"
 }
 
 make_disk dev_size_mb=16 dif=1 dix=1 guard=0 max_queue=4 ndelay=100000
@@ -99,22 +96,22 @@ ok "the module loads" load_module
 
 within='objects < targets / 2 && percpu < targets / 16 && stacks < targets'
 ok "targets come and go" settles "$within" many
-ok "no object is left of each" holds 'objects < targets / 2'
+ok "no object is left of each" holds "$objects < $targets / 2"
 # 64 bytes of counters for each of two processors is twice that.
-ok "no counter is left of each" holds 'percpu < targets / 16'
-ok "no stack is left of each, and no thread" holds "stacks < targets && $(threads | wc -l) == 0"
+ok "no counter is left of each" holds "$percpu < $targets / 16"
+ok "no stack is left of each, and no thread" holds "$stacks < $targets && $(threads | wc -l) == 0"
 
 within='objects < operations / 2 && pages < operations * 2'
 for policy in optimistic copy wait; do
 	ok "$policy: writes" settles "$within" writes_of $policy
-	ok "$policy: no object is left of each write" holds 'objects < operations / 2'
-	ok "$policy: no page is left of each write" holds 'pages < operations * 2'
+	ok "$policy: no object is left of each write" holds "$objects < $operations / 2"
+	ok "$policy: no page is left of each write" holds "$pages < $operations * 2"
 done
 # What a load left on the disk may not be what its tuples say.
 wipe
 ok "reads" settles "$within" reads
-ok "no object is left of each read" holds 'objects < operations / 2'
-ok "no page is left of each read" holds 'pages < operations * 2'
+ok "no object is left of each read" holds "$objects < $operations / 2"
+ok "no page is left of each read" holds "$pages < $operations * 2"
 
 ok "the module goes" unload_module
 no_cache_left() {

@@ -8,22 +8,19 @@
 # request. Here two targets side by side make one, so that it does.
 #
 # timeout: 180
-#
-# shellcheck disable=SC2317,SC2154,SC2034
+# covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/bio.sh
 . "$vm/lib/bio.sh"
-
-plan $((1 + 4 + 2))
 
 count=128 size=4096 all=$((128 * 4096))
 
 # mixed: writes to both targets, held in the scheduler while one of the second
 # changes; five times at most, until all of them were one request.
 mixed() {
-	local try
-	for try in 1 2 3 4 5; do
+	local _
+	for _ in 1 2 3 4 5; do
 		must dmsetup message t 0 reset
 		must dmsetup message t $((all / 1024)) reset
 		must trace_on block:block_rq_issue
@@ -45,8 +42,8 @@ ok "writes of two policies are one request" mixed
 ok "none of them fails" is "$done_writes $result" "$count ok"
 counters t
 ok "only what had changed was repaired" holds \
-	'copied == count / 2 && in_place == count / 2 && unstable == 1 && repaired == 1 && unrepaired == 0'
-ok "the copies were sent again" holds 'retried >= count / 2'
+	"$copied == $count / 2 && $in_place == $count / 2 && $unstable == 1 && $repaired == 1 && $unrepaired == 0"
+ok "the copies were sent again" holds "$retried >= $count / 2"
 must unmap t
 
 ok "all of the disk can be read" reads_back

@@ -5,13 +5,9 @@
 # held open by a suspended device.
 #
 # timeout: 500
-#
-# shellcheck disable=SC2317,SC2154,SC2034
+# covers: rust/mm rust/fs rust/bindings include samples/mkwrite-c samples/mkwrite-rust
 
 . "$(dirname "$0")/lib.sh"
-
-common=$((4 + 4 + 3 + 1 + 3))
-plan $((2 + 2 + 3 * 4 + 2 + 2 + 3 + 2 * common + 3 + 4))
 
 file=$mnt/data
 
@@ -24,8 +20,7 @@ filesystem() {
 
 # mount_as OPTION...: it is on the device, with the first pages dirty.
 mount_as() {
-	must mount -t "${kind%-*}" "$@" /dev/mapper/d "$mnt"
-	mounts+=("$mnt")
+	must mount_at "$mnt" -t "${kind%-*}" "$@" /dev/mapper/d
 	must "$stores" fill "$file" 65536 1
 }
 
@@ -214,7 +209,6 @@ is_made_again() {
 # What was written back by itself, before the device is suspended, nobody waits for.
 echo 0 >/proc/sys/vm/dirty_writeback_centisecs
 
-mkdir -p "$mnt"
 make_disk dev_size_mb=16
 must map d "0 $sectors linear $disk 0"
 ok "the module and the samples load" modprobe -a mkwrite_c mkwrite_rust

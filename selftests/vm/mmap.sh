@@ -5,19 +5,16 @@
 # first over a device that loses stable pages.
 #
 # timeout: 240
-#
-# shellcheck disable=SC2317,SC2154
+# covers: rust/block rust/filter rust/mm
 
 . "$(dirname "$0")/lib.sh"
-
-plan $((3 + 4 + 4 + 3))
 
 # write_maps POLICY: until the race has been seen, five times at most: then msync
 # fails, or writes were repaired. Only without stable pages can that be.
 write_maps() {
 	local i
 	for i in 1 2 3 4 5; do
-		load mmap --dir "$mnt" --threads 64 --seconds 2 --file-size 256K --stores 512 || return
+		load mmap --dir "$mnt" --threads 32 --seconds 60 --op-limit "$(scaled 100)" --file-size 256K --stores 512 || return
 		[ ! -b /dev/mapper/t ] || counters t
 		case $1 in
 		policy:copy | policy:wait) return 0 ;;
@@ -47,24 +44,24 @@ must map loses "0 $sectors flakey $disk 0 3600 0"
 ok "flakey does not show the profile" is "$(<"$(sysfs_of loses)/integrity/format")" none
 ext4_on /dev/mapper/loses
 write_maps none
-ok "flakey: msync fails" holds 'failed > 0 && mutations > 0'
+ok "flakey: msync fails" holds "$failed > 0 && $mutations > 0"
 umount_all
 must unmap loses
 
 on_ext4 policy:optimistic recheck:on
 ok "optimistic: nobody is told to wait" is "$stable" 0
-ok "optimistic: no msync fails" holds 'done_writes > 0 && failed == 0'
-ok "optimistic: changed pages were repaired" holds 'repaired > 0 && unrepaired == 0 && mutations > 0'
+ok "optimistic: no msync fails" holds "$done_writes > 0 && $failed == 0"
+ok "optimistic: changed pages were repaired" holds "$repaired > 0 && $unrepaired == 0 && $mutations > 0"
 ok "optimistic: all can be read" reads_back
 
 on_ext4 policy:copy
 ok "copy: nobody is told to wait" is "$stable" 0
-ok "copy: no msync fails" holds 'done_writes > 0 && failed == 0 && mutations > 0'
-ok "copy: none was in place" holds 'copied == writes && in_place == 0 && repaired == 0'
+ok "copy: no msync fails" holds "$done_writes > 0 && $failed == 0 && $mutations > 0"
+ok "copy: none was in place" holds "$copied == $writes && $in_place == 0 && $repaired == 0"
 ok "copy: all can be read" reads_back
 
 on_ext4 policy:wait
-ok "wait: ext4 is told to wait, and no msync fails" holds 'stable == 1 && done_writes > 0 && failed == 0 && mutations > 0'
-ok "wait: nothing had to be copied or repaired" holds 'copied == 0 && repaired == 0 && in_place == writes'
+ok "wait: ext4 is told to wait, and no msync fails" holds "$stable == 1 && $done_writes > 0 && $failed == 0 && $mutations > 0"
+ok "wait: nothing had to be copied or repaired" holds "$copied == 0 && $repaired == 0 && $in_place == $writes"
 ok "wait: all can be read" reads_back
 finish

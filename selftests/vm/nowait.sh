@@ -5,14 +5,11 @@
 # EAGAIN where they would have to.
 #
 # timeout: 180
-#
-# shellcheck disable=SC2317,SC2154,SC2034
+# covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/bio.sh
 . "$vm/lib/bio.sh"
-
-plan $((4 + 5 * 4 + 2 * 6 + 2 + 1))
 
 # write_and_read DEVICE OFFSET SIZE OPTION...: what both end with, and whether the
 # data is the same.
@@ -61,7 +58,7 @@ for policy in auto optimistic copy wait detect; do
 	ok "$policy: a write and a read" write_and_read /dev/mapper/t 4096 4096 --sync
 	ok "$policy: through io_uring" write_and_read /dev/mapper/t 8192 65536
 	right() {
-		tuples_are 8 136 0077 && counters t && holds 'writes == 2 && reads_verified == 2'
+		tuples_are 8 136 0077 && counters t && holds "$writes == 2 && $reads_verified == 2"
 	}
 	ok "$policy: with the target's tuples, and verified" right
 	case $policy in
@@ -87,7 +84,7 @@ for policy in optimistic copy; do
 	done
 	counters t
 	ok "$policy: none of them is counted, nor as changed" holds \
-		'writes == 0 && intervals == 0 && in_place == 0 && copied == 0 && reads_verified == 0 && unstable == 0 && repaired == 0 && unrepaired == 0 && blameless == 0'
+		"$writes == 0 && $intervals == 0 && $in_place == 0 && $copied == 0 && $reads_verified == 0 && $unstable == 0 && $repaired == 0 && $unrepaired == 0 && $blameless == 0"
 	ok "$policy: it goes on after that" write_and_read /dev/mapper/t 1048576 8192
 	must unmap t
 done

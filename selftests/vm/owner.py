@@ -9,7 +9,7 @@ usage: owner.py TOP BELOW direct PATH OFFSET LENGTH BYTE...
        owner.py TOP BELOW file PATH BYTE...
 
 Has one thread write to the mapped device TOP, or to a file on it, while BELOW under
-it is suspended; changes the bytes when everything is in flight; and resumes BELOW.
+it gives nothing to the disk; and changes the bytes when everything is in flight.
 The bytes count from the start of what is written, or of the file.
 
 direct  one direct write of the process's own memory
@@ -57,7 +57,7 @@ def in_flight(top, below, count, write, change):
 
     writer = threading.Thread(target=run)
     os.sync()
-    with held.suspended(below):
+    with held.slow(below):
         writer.start()
         held.wait_in_flight(f"/dev/mapper/{top}", count)
         change()

@@ -5,12 +5,9 @@
 # with what is known, and one line in the log for each owner.
 #
 # timeout: 240
-#
-# shellcheck disable=SC2317,SC2154,SC2034
+# covers: rust/mm rust/filter rust/block/trace.rs rust/block/submitter.rs
 
 . "$(dirname "$0")/lib.sh"
-
-plan $((3 + 5 + 3 + 2 + 3 + 3 + 1 + 2 + 2))
 
 # Sectors of the mapped device are others below: it has two targets.
 begin=16384 offset=20480
@@ -71,11 +68,9 @@ ok "memory of the kernel that is mapped: the write succeeds" is "$result" ok
 ok "memory of the kernel that is mapped: the event" event "$at" 8 5 5 1 pinned 0
 
 # The page cache. Nothing waits here, and there is no journal that would.
-mkdir -p "$mnt"
 must modprobe ext4
 must mkfs.ext4 -q -F -b 4096 -O ^has_journal -E nodiscard,lazy_itable_init=0 /dev/mapper/t
-must mount -t ext4 /dev/mapper/t "$mnt"
-mounts+=("$mnt")
+must mount_at "$mnt" -t ext4 /dev/mapper/t
 for name in a b c; do
 	must dd if=/dev/urandom "of=$mnt/$name" bs=4k count=200 conv=fsync
 done
@@ -99,7 +94,7 @@ span=$(awk -F'[ :]+' '{ for (i = 1; i <= NF; i++) if ($i ~ /^[0-9]+\.[0-9]+$/) {
 	END { printf "%d", (last - first) / 5 }' "$work/trace")
 ok "the same owner, a hundred times: as many events" is \
 	"$result $(traced " unstable_write: .* class cache inode ${file/:/,}:$inode index [0-9]*[02468] by owner-write-$writer\$")" "ok 100"
-ok "the same owner, a hundred times: one line in 5 s" holds "$(said "$owner_b") >= 1 && $(said "$owner_b") <= 1 + span"
+ok "the same owner, a hundred times: one line in 5 s" holds "$(said "$owner_b") >= 1 && $(said "$owner_b") <= 1 + $span"
 change file "$mnt/c" 1024
 owner_c="cache page, inode $inode on $file index 0, submitted by owner-write \\($writer\\)"
 ok "another owner: another line" is "$(said "$owner_c") $(($(said '.*') - $(said "$owner_b")))" "1 1"
@@ -165,6 +160,7 @@ change_bitmap() {
 change_an_array() {
 	must mdadm --create /dev/md0 --run --level=1 --raid-devices=2 --metadata=1.2 --assume-clean \
 		--bitmap=internal --bitmap-chunk=64K --delay=1 /dev/mapper/t /dev/mapper/leg
+	defer gone_array /dev/md0
 	# When nothing has been written for a while, a write of the superblock comes first.
 	echo 0 >/sys/block/md0/md/safe_mode_delay
 	must write_region 0
@@ -176,7 +172,7 @@ change_an_array() {
 		"$(traced " unstable_write: $top sector [0-9]+ \+ [0-9]+ lower $below .* intervals 0-0 changed 1 class kernel inode 0,0:0 index 0 by ")" \
 		"$(traced ' unstable_write: ')"
 	must below_is linear "$disk" 0
-	must mdadm --stop /dev/md0
+	must gone_array /dev/md0
 }
 must modprobe raid1
 if grep -qw bitmap_start_write /proc/kallsyms; then
@@ -187,6 +183,6 @@ else
 fi
 
 counters t
-ok "all of it was repaired" holds 'repaired == unstable && unrepaired == 0'
+ok "all of it was repaired" holds "$repaired == $unstable && $unrepaired == 0"
 ok "all of the disk can be read" reads_back
 finish

@@ -7,12 +7,9 @@
 # 2 TiB these tags, which have 32 bits, begin at 0 again.
 #
 # timeout: 150
-#
-# shellcheck disable=SC2317,SC2154
+# covers: rust/block rust/pi
 
 . "$(dirname "$0")/lib.sh"
-
-plan $((1 + 2 * 5 + 3 + 2 * 3 + 2 + 1 + 2 * 3 + 2))
 
 pattern=$work/pattern
 head -c 262144 /dev/urandom >"$pattern"
@@ -37,11 +34,11 @@ landed() {
 race() {
 	local i
 	for i in 1 2 3 4 5; do
-		load direct --path /dev/mapper/t --start $(($1 * 512)) --size 1M --seconds 1 --seed "$i" || return
+		load direct --path /dev/mapper/t --start $(($1 * 512)) --size 1M --seconds 60 --op-limit "$(scaled 120)" --seed "$i" || return
 		counters t
 		((repaired == 0)) || break
 	done
-	holds 'failed == 0 && repaired > 0 && unrepaired == 0'
+	holds "$failed == 0 && $repaired > 0 && $unrepaired == 0"
 }
 
 # elsewhere FIRST COUNT: the sum of everything but these sectors.
@@ -70,8 +67,8 @@ for policy in optimistic copy; do
 	if [ "$policy" = optimistic ]; then
 		ok "partition, $policy: repairs" race 8192
 	else
-		load direct --path /dev/mapper/t --start 4M --size 1M --seconds 1 --no-mutate --verify
-		ok "partition, $policy: a load" holds 'failed == 0 && mismatched == 0 && unreadable == 0'
+		load direct --path /dev/mapper/t --start 4M --size 1M --seconds 60 --op-limit "$(scaled 120)" --no-mutate --verify
+		ok "partition, $policy: a load" holds "$failed == 0 && $mismatched == 0 && $unreadable == 0"
 	fi
 	ok "partition, $policy: nothing else was touched" is "$(elsewhere 10240 16384)" "$before"
 	must unmap t

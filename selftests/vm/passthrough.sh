@@ -5,18 +5,14 @@
 # io_uring or XFS's own, is verified, sent on as it is, and never made anew.
 #
 # timeout: 240
+# covers: rust/block rust/filter rust/pi
 # drive: if=none,id=n,format=raw,file.driver=null-co,file.size=16M,file.read-zeroes=on,snapshot=on
 # device: nvme,id=c,serial=1
 # device: nvme-ns,drive=n,ms=8,pi=1,logical_block_size=4096,physical_block_size=4096
-#
-# shellcheck disable=SC2317,SC2154,SC2034
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/bio.sh
 . "$vm/lib/bio.sh"
-
-per_disk=$((6 + 2 * 7 + 2 * 5 + 4 + 4))
-plan $((1 + 2 * per_disk + 5 + 12))
 
 # reached: writes that the disk was given since trace_on.
 reached() {
@@ -96,18 +92,18 @@ payloads() {
 
 # What changes between the check and the disk.
 changes() {
-	local expected=$3
+	local expected=$3 kept
 	must map low "0 $sectors linear $disk 0"
 	must map t "0 $sectors stable-pi /dev/mapper/low 0 2 policy:$2 passthrough"
 	payload write /dev/mapper/t 64 8 --suspend low --seed 1 --app 3
 	ok "$1, $2: what nobody changes is written" is "$result $in_flight" "ok true"
 	kept=$old
-	payload write /dev/mapper/t 64 8 --suspend low --seed 2 --change 3000
+	payload write /dev/mapper/t 64 8 --slow low --seed 2 --change 3000
 	[ "$result" != ok ] || kept=$old
 	ok "$1, $2: data that changes in flight" is "$result $in_flight" "$expected true"
 	ok "$1, $2: nothing is made anew" is "$(blocks 64 8)" "$kept"
 	# 512 bytes of tuples, which io_uring leaves where they are; fewer it copies.
-	payload write /dev/mapper/t 128 64 --suspend low --seed 3 --change-tuple 1
+	payload write /dev/mapper/t 128 64 --slow low --seed 3 --change-tuple 1
 	counters t
 	ok "$1, $2: a tuple that changes in flight" is "$result $in_flight" "$expected true"
 	ok "$1, $2: all are forwarded, and none is repaired" is \
@@ -201,9 +197,7 @@ sectors=$(blockdev --getsz "$disk")
 
 # XFS attaches its own to file data, where it finds a profile.
 xfs_on() {
-	mkdir -p "$mnt"
-	must mount -t xfs "$1" "$mnt"
-	mounts+=("$mnt")
+	must mount_at "$mnt" -t xfs "$1"
 }
 
 files() {
@@ -228,13 +222,13 @@ trace_off
 counters t
 ok "XFS: it makes the tuples" holds "$(traced ' generate: ') > 0"
 ok "XFS: they are forwarded, the log and the rest is not" holds \
-	'forwarded > 0 && in_place > 0 && copied == 0 && writes == forwarded + in_place'
+	"$forwarded > 0 && $in_place > 0 && $copied == 0 && $writes == $forwarded + $in_place"
 mkdir "$mnt/load"
-load mmap --dir "$mnt/load" --threads 8 --seconds 1 --file-size 256K --stores 512
-ok "XFS: mapped pages wait" holds 'done_writes > 0 && failed == 0 && mutations > 0'
-load direct --path "$mnt/load/file" --size 1M --seconds 1
+load mmap --dir "$mnt/load" --threads 8 --seconds 60 --op-limit "$(scaled 100)" --file-size 256K --stores 512
+ok "XFS: mapped pages wait" holds "$done_writes > 0 && $failed == 0 && $mutations > 0"
+load direct --path "$mnt/load/file" --size 1M --seconds 60 --op-limit "$(scaled 120)"
 counters t
-ok "XFS: buffers of direct writes are copied by it" holds 'done_writes > 0 && failed == 0 && mutations > 0 && unstable == 0'
+ok "XFS: buffers of direct writes are copied by it" holds "$done_writes > 0 && $failed == 0 && $mutations > 0 && $unstable == 0"
 rm -r "$mnt/load"
 must umount_all
 ok "XFS: it is sound" xfs_repair -n /dev/mapper/t
@@ -242,7 +236,7 @@ xfs_on /dev/mapper/t
 echo 3 >/proc/sys/vm/drop_caches
 ok "XFS: the files are as they were, after a remount" unchanged
 counters t
-ok "XFS: reads were verified" holds 'reads_verified > 0 && false_alarms == 0 && corrupt == 0'
+ok "XFS: reads were verified" holds "$reads_verified > 0 && $false_alarms == 0 && $corrupt == 0"
 must umount_all
 must unmap t
 xfs_on "$disk"

@@ -39,7 +39,9 @@ def parse(words=None):
     parser.add_argument("--spoil", choices=("guard", "ref"), help="a wrong tag")
     parser.add_argument("--in", dest="block_in", type=int, default=0, metavar="BLOCK",
                         help="of the data: which tuple is wrong")
-    parser.add_argument("--suspend", metavar="NAME", help="a mapped device below")
+    hold = parser.add_mutually_exclusive_group()
+    hold.add_argument("--suspend", metavar="NAME", help="a mapped device below")
+    hold.add_argument("--slow", metavar="NAME", help="a mapped device below, linear")
     parser.add_argument("--change", type=int, metavar="BYTE", help="of the data, in flight")
     parser.add_argument("--change-tuple", type=int, metavar="BLOCK", help="its guard, in flight")
     parser.add_argument("--seed", type=int, default=1, help="of the data")
@@ -67,9 +69,9 @@ def transfer(args, disk, data, metadata):
     with contextlib.closing(uring.Ring(2)) as ring:
         ring.push(op, fd, [data], args.block * disk.interval,
                   payload=(metadata, flags, args.app, args.first))
-        with held.suspended(args.suspend) if args.suspend else contextlib.nullcontext():
+        with held.kept(args):
             ring.submit()
-            if args.suspend:
+            if args.suspend or args.slow:
                 held.wait_in_flight(args.device, 1)
             if args.change is not None:
                 data[args.change] ^= 0xFF

@@ -5,12 +5,12 @@
 # the block layer's own, and what no longer matches is rejected.
 #
 # timeout: 120
-#
-# shellcheck disable=SC2317,SC2154
+# covers: rust/block rust/filter rust/pi
 
 . "$(dirname "$0")/lib.sh"
 
-plan 25
+# shellcheck source=lib/bio.sh
+. "$vm/lib/bio.sh"
 
 # generated DEVICE: how often the block layer generates, or verifies, while
 # 32 KiB are written there, in $count.
@@ -21,13 +21,31 @@ generated() {
 	count=$(traced ' prep: ')
 }
 
-# hold ARGUMENT...: one write whose data changes while it is on its way, in
-# interval 2 of the 8 that it has.
+# hold ARGUMENT...: one write that waits between the target and the disk, where its data
+# can change.
 hold() {
-	load hold --path /dev/mapper/t --offset 8192 --at 1500 --after-ms 200 --read-back "$@"
-	result=$(field result) content=$(field content) in_flight=$(field in_flight)
+	held low "$@"
 	counters t
 }
+
+# hold_at_disk SEED RECHECK: one write that the disk takes a time for, after it has
+# checked it, and whose data changes in that time: the more of it, the busier this machine
+# is.
+hold_at_disk() {
+	local ms
+	for ms in 500 2000 8000 30000; do
+		must map t "0 $sectors stable-pi $disk 0 2 policy:optimistic recheck:$2"
+		echo $((ms * 1000000)) >"$ndelay"
+		load hold --path /dev/mapper/t --offset 8192 --at 1500 --after-ms $((ms / 3)) --read-back \
+			--seed "$1" --mutate-once
+		echo 0 >"$ndelay"
+		set_fields result content in_flight
+		counters t
+		must unmap t
+		[ "$in_flight" != true ] || return
+	done
+}
+ndelay=/sys/bus/pseudo/drivers/scsi_debug/ndelay
 
 make_disk dev_size_mb=16 dif=1 dix=1 guard=0
 ok "the disk has a profile" is "$(integrity format) $(integrity device_is_integrity_capable)" "T10-DIF-TYPE1-CRC 1"
@@ -46,50 +64,40 @@ for policy in optimistic copy wait; do
 	must dd if=/dev/zero of="$disk" bs=32k count=1 oflag=direct
 done
 
-# Half a second between the target and the disk, where the data can change.
-must map slow "0 $sectors delay $disk 0 500"
-must map t "0 $sectors stable-pi /dev/mapper/slow 0 1 policy:wait"
+must map low "0 $sectors linear $disk 0"
+must map t "0 $sectors stable-pi /dev/mapper/low 0 1 policy:wait"
 hold
 ok "wait: data that nobody changes is accepted" is "$result $content" "ok old"
-hold --seed 2 --mutate-once
+hold --seed 2 --change 1500
 ok "wait: data that changes in flight is rejected" is "$result $in_flight" "EILSEQ true"
 must unmap t
 
-must map t "0 $sectors stable-pi /dev/mapper/slow 0 1 policy:copy"
-hold --seed 3 --mutate-once
+must map t "0 $sectors stable-pi /dev/mapper/low 0 1 policy:copy"
+hold --seed 3 --change 1500
 ok "copy: it is written as it was" is "$result $in_flight $content" "ok true old"
 must unmap t
 
-must map t "0 $sectors stable-pi /dev/mapper/slow 0 2 policy:optimistic app_tag:0x4321"
+must map t "0 $sectors stable-pi /dev/mapper/low 0 2 policy:optimistic app_tag:0x4321"
 hold --seed 4
-ok "optimistic: nothing is repaired that did not change" holds 'writes == 1 && in_place == 1 && repaired == 0 && retried == 0'
+ok "optimistic: nothing is repaired that did not change" holds "$writes == 1 && $in_place == 1 && $repaired == 0 && $retried == 0"
 trace_on stable_pi:unstable_write stable_pi:copy
-hold --seed 5 --mutate-once
+hold --seed 5 --change 1500
 trace_off
 note "$(<"$work/trace")"
 ok "optimistic: it is written as it became" is "$result $in_flight $content" "ok true new"
-ok "optimistic: and counted once" holds 'writes == 2 && repaired == 1 && unrepaired == 0'
+ok "optimistic: and counted once" holds "$writes == 2 && $repaired == 1 && $unrepaired == 0"
 ok "optimistic: the trace event names the interval" is \
 	"$(traced 'unstable_write: .* sector 16 \+ 8 lower .* sector 16 intervals 2-2 changed 1 class ') $(traced ' copy: .* sector 16 \+ 8 class [a-z]+ repair$')" "1 1"
 ok "optimistic: the repair has the target's tuples" tuples_are 16 8 4321
 must unmap t
-must unmap slow
+must unmap low
 
-# The disk itself takes half a second now, after it has checked: what changes
-# then is on the disk as it was, and a recheck sees that.
-ndelay=/sys/bus/pseudo/drivers/scsi_debug/ndelay
-must map t "0 $sectors stable-pi $disk 0 2 policy:optimistic recheck:off"
-echo 500000000 >"$ndelay"
-hold --seed 6 --mutate-once
-echo 0 >"$ndelay"
+# What changes after the disk has checked it is on the disk as it was, and a recheck sees
+# that.
+hold_at_disk 6 off
 ok "optimistic: a change after the check is not seen without a recheck" is "$result $in_flight $content $repaired" "ok true old 0"
-must unmap t
-must map t "0 $sectors stable-pi $disk 0 2 policy:optimistic recheck:on"
-echo 500000000 >"$ndelay"
-hold --seed 7 --mutate-once
-echo 0 >"$ndelay"
+hold_at_disk 7 on
 ok "optimistic: with a recheck it is" is "$result $in_flight $content $rechecked $repaired" "ok true new 1 1"
-must unmap t
 
 ok "all of the disk can be read" reads_back
 finish

@@ -6,12 +6,9 @@
 # verifies, the array hands out the other data, and spreads it.
 #
 # timeout: 120
-#
-# shellcheck disable=SC2317,SC2154,SC2034
+# covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"
-
-plan $((4 + 5 + 5 + 3 + 3))
 
 # legs [ARGUMENT...]: the halves of the disk, as /dev/mapper/leg0 and leg1: of
 # stable-pi with these arguments, or without any of the disk alone.
@@ -31,10 +28,11 @@ array() {
 	must mdadm --create /dev/md0 --run --metadata=1.0 --bitmap=none --assume-clean \
 		--level=1 --raid-devices=2 /dev/mapper/leg0 --write-mostly /dev/mapper/leg1
 	must wait_for 10 test -b /dev/md0
+	defer gone_array /dev/md0
 }
 
 drop_array() {
-	must wait_for 10 mdadm --quiet --stop /dev/md0
+	must gone_array /dev/md0
 	must unmap leg1
 	must unmap leg0
 }
@@ -125,6 +123,17 @@ legs_hold() {
 ok "heals both" legs_hold
 ok "the legs are the same" is "$(dd if=/dev/mapper/leg0 bs=1M count=4 iflag=direct status=none | sha256sum)" \
 	"$(dd if=/dev/mapper/leg1 bs=1M count=4 iflag=direct status=none | sha256sum)"
+
+# To heal and to agree: one more on top, which gives both legs the same.
+must map top "0 $(blockdev --getsz /dev/md0) stable-pi /dev/md0 0 1 policy:copy"
+corrupt 0 50
+ok "with a target on top, it hands out what was written" is "$(block /dev/mapper/top 50)" "$first"
+ok "and the leg heals" is "$(block /dev/mapper/leg0 50)" "$first"
+load direct --path /dev/mapper/top --size 128K --depth 4 --seconds 60 --op-limit "$(scaled 200)"
+ok "no write fails whose buffer changes" holds "$done_writes > 0 && $failed == 0 && $mutations > 0"
+ok "a check" sync_legs check
+ok "finds no sector in which the legs differ" is "$(cat /sys/block/md0/md/mismatch_cnt)" 0
+must unmap top
 
 # Both legs corrupt in the same place: there is nothing to heal from.
 corrupt 0 50

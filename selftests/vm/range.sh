@@ -8,9 +8,8 @@
 # SELFTEST_SOAK=SECONDS: so long on each filesystem.
 #
 # timeout: 600
+# covers: rust/mm samples/range
 # mem: 1500M
-#
-# shellcheck disable=SC2317,SC2154,SC2034
 
 . "$(dirname "$0")/lib.sh"
 
@@ -21,25 +20,22 @@ soak=(${SELFTEST_SOAK:+--seconds "$SELFTEST_SOAK"})
 
 filesystems=(tmpfs huge ext4 xfs)
 ((SELFTEST_SCALE == 1)) || [ -n "${SELFTEST_SOAK:-}" ] || filesystems=(huge xfs)
-plan $((1 + 3 * ${#filesystems[@]} + 2 + 1 + 2))
-
 # mount_fs KIND DEVICE
 mount_fs() {
 	case $1 in
-	tmpfs) must mount -t tmpfs -o size=64M,huge=never none "$mnt" ;;
-	huge) must mount -t tmpfs -o size=64M,huge=always none "$mnt" ;;
+	tmpfs) must mount_at "$mnt" -t tmpfs -o size=64M,huge=never none ;;
+	huge) must mount_at "$mnt" -t tmpfs -o size=64M,huge=always none ;;
 	ext4)
 		must modprobe ext4
 		must mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$2"
-		must mount -t ext4 "$2" "$mnt"
+		must mount_at "$mnt" -t ext4 "$2"
 		;;
 	xfs)
 		must modprobe xfs
 		must mkfs.xfs -q -f -K "$2"
-		must mount -t xfs "$2" "$mnt"
+		must mount_at "$mnt" -t xfs "$2"
 		;;
 	esac
-	mounts+=("$mnt")
 }
 
 # storm ARGUMENT...: sets taken, differed, busy, errors, retries, order.
@@ -51,7 +47,7 @@ storm() {
 }
 
 stays_the_same() {
-	holds 'taken > 0 && differed == 0 && busy == 0' && is "$errors" ""
+	holds "$taken > 0 && $differed == 0 && $busy == 0" && is "$errors" ""
 }
 
 # Until it has been seen, five times at most.
@@ -74,9 +70,9 @@ meets_retries() {
 	return 1
 }
 
-mkdir -p "$mnt"
 ok "the module and the sample load" modprobe stable_range
 must modprobe brd rd_nr=2 rd_size=409600
+defer gone_module brd
 
 for fs in "${filesystems[@]}"; do
 	mount_fs "$fs" /dev/ram0
@@ -91,7 +87,7 @@ for fs in "${filesystems[@]}"; do
 	ok "$fs: nor with truncation, and it is taken each time" stays_the_same
 	case $fs in
 	huge) ok "huge: it had huge pages" is "$largest" 9 ;;
-	xfs) ok "xfs: it had large folios" holds 'largest > 0' ;;
+	xfs) ok "xfs: it had large folios" holds "$largest > 0" ;;
 	esac
 	umount_all
 done
@@ -112,5 +108,5 @@ ok "a pinned folio is reported" is "$(<"$work/pinned")" "4 1"
 ok "and is none any more when the read has ended" is "$("$vm/range.py" "$mnt/pinned")" "4 0"
 umount_all
 must unmap d
-must rmmod brd stable_range
+must rmmod stable_range
 finish

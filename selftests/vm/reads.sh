@@ -6,12 +6,9 @@
 # none.
 #
 # timeout: 240
-#
-# shellcheck disable=SC2317,SC2154,SC2034
+# covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"
-
-plan $((6 + 3 + 6 + 5 + 4 + 9 + 2 + 2 * 3 + 2 + 8))
 
 # Helpers --------------------------------------------------------------------
 
@@ -87,7 +84,7 @@ races() {
 scribble() {
 	local i
 	for i in 1 2 3 4 5; do
-		load direct --path "$1" --size 2M --seconds 1 --read-percent 100 --seed "$i" || return
+		load direct --path "$1" --size 2M --seconds 60 --op-limit "$(scaled 200)" --read-percent 100 --seed "$i" || return
 		reads_failed=$(field reads_failed) reads=$(field reads)
 		[ "$1" = "$disk" ] || read_counters
 		((reads_failed == 0 && ${false_alarms:-0} == 0)) || return 0
@@ -111,7 +108,7 @@ ok "reads by many at once give what was written" is \
 	"$("$vm/reads.py" many /dev/mapper/t 4194304 "$reads")" "0 0"
 trace_off
 read_counters
-ok "each of them was verified" holds 'reads_verified >= reads && false_alarms == 0 && corrupt == 0'
+ok "each of them was verified" holds "$reads_verified >= $reads && $false_alarms == 0 && $corrupt == 0"
 ok "and traced" is "$(traced ' verify: ')" "$reads_verified"
 ok "on each processor" is "$(grep -oE '\[[0-9]+\]' "$work/trace" | sort -u | wc -l)" "$(nproc)"
 
@@ -141,7 +138,7 @@ ok "a direct read of it fails" is "$(result /dev/mapper/t 4100 1)" EILSEQ
 trace_off
 ok "the trace names the sector" is "$(mismatches)" "4100 "
 read_counters
-ok "it is counted" holds 'corrupt == 1 && false_alarms == 0'
+ok "it is counted" holds "$corrupt == 1 && $false_alarms == 0"
 ok "and in the kernel log" is \
 	"$(new_log | grep -cE 'stable-pi [0-9]+:[0-9]+: sector 4100: read does not match: guard 0x')" 1
 ok "dmsetup wait wakes" wait_for 10 fails kill -0 "$waiter"
@@ -210,7 +207,7 @@ corrupt $((offset + 103))
 ok "the escape: not verified" same_result 103 1 ok
 ok "their neighbours can be read" same_result 104 28 ok
 read_counters
-ok "two were corrupt, none a false alarm" holds 'corrupt == 2 && false_alarms == 0'
+ok "two were corrupt, none a false alarm" holds "$corrupt == 2 && $false_alarms == 0"
 must unmap t
 drop_disk
 offset=0
@@ -271,10 +268,10 @@ ok "it is a false alarm, and no more" is \
 must wait_for 10 set_delay 2000000
 
 scribble "$disk"
-ok "the disk alone: reads fail whose buffers change" holds 'reads_failed > 0'
+ok "the disk alone: reads fail whose buffers change" holds "$reads_failed > 0"
 scribble /dev/mapper/t
 ok "the target: none does, and there were false alarms" holds \
-	'reads > 0 && reads_failed == 0 && false_alarms > 0 && corrupt == 0'
+	"$reads > 0 && $reads_failed == 0 && $false_alarms > 0 && $corrupt == 0"
 ok "the largest reads are verified" reads_back /dev/mapper/t
 must unmap t
 finish

@@ -5,12 +5,13 @@
 # several writes.
 #
 # timeout: 120
+# covers: rust/block
 #
-# shellcheck disable=SC2317,SC2154,SC2034,SC2119
+# shellcheck disable=SC2119
 
 . "$(dirname "$0")/lib.sh"
-
-plan $((2 + 3 * 6 + 3 + 8))
+# shellcheck source=lib/bio.sh
+. "$vm/lib/bio.sh"
 
 # issued COMMAND...: what reaches the disk meanwhile is in the trace.
 issued() {
@@ -67,37 +68,43 @@ ok "and has a cache" is "$(<"$(sysfs_of t)/queue/write_cache")" "write back"
 must unmap t
 
 # A repaired write writes through as the first one did.
-must map slow "0 $sectors delay $disk 0 300"
-must map t "0 $sectors stable-pi /dev/mapper/slow 0 2 policy:optimistic app_tag:0x00bb"
+must map low "0 $sectors linear $disk 0"
+must map t "0 $sectors stable-pi /dev/mapper/low 0 2 policy:optimistic app_tag:0x00bb"
+bio_is() {
+	bio "$@" && is "$result" ok
+}
 ok "a write with O_DSYNC that changes in flight" issued \
-	"$vm/writes.py" adjacent /dev/mapper/t 1048576 4096 1 --sync --change 0 100
+	bio_is write /dev/mapper/t 1048576 4096 --dsync --slow low --change 2048
 counters t
-ok "is repaired by one that writes through, too" is "$repaired $(requests 'WFS 4096 .* 2048 \+ 8 ')" "1 2"
+ok "is repaired by one that writes through, too" is "$repaired $(requests 'WFA?S 4096 .* 2048 \+ 8 ')" "1 2"
 
-# 16 adjacent writes wait together between the target and a busy disk, where they
-# are merged; one of them changes. Requests of one bio are 8 sectors.
+must unmap t
+must unmap low
+
+# 16 adjacent writes wait together for a busy disk, where they are merged; one of them
+# changes. Requests of one bio are 8 sectors.
+must map t "0 $sectors stable-pi $disk 0 2 policy:optimistic app_tag:0x00bb"
 echo 30000000 >/sys/bus/pseudo/drivers/scsi_debug/ndelay
 merged=0
 for i in 1 2 3 4 5; do
 	trace_on block:block_rq_issue stable_pi:unstable_write stable_pi:copy
-	out=$("$vm/writes.py" adjacent /dev/mapper/t $((i * 2097152)) 4096 16 --change 7 100)
+	counters t
+	before=$repaired
+	bio write /dev/mapper/t $((i * 2097152)) 4096 --count 16 --busy "$disk" --change $((7 * 4096 + 2048))
 	trace_off
 	merged=$(grep 'block_rq_issue' "$work/trace" | grep -cE " W.* \+ (1[6-9]|[2-9][0-9]|1[0-9]{2}) ")
-	read -r hash size <<<"$out"
 	((merged == 0)) || break
 done
-before=$repaired
 counters t
 note "$(<"$work/trace")"
-ok "16 adjacent writes were merged" holds 'merged > 0'
-ok "none of them fails" is "$size" 65536
+ok "16 adjacent writes were merged" holds "$merged > 0"
+ok "none of them fails" is "$result $failed" "ok 0"
 ok "only the one that changed is repaired" is \
 	"$(traced 'unstable_write: ') $(traced "unstable_write: .* sector $((i * 4096 + 56)) \+ 8 ") $(traced ' copy: ')" "1 1 1"
-ok "the others are sent once more" holds 'retried > 0 && repaired == before + i && unrepaired == 0'
+ok "the others are sent once more" holds "$retried > 0 && $repaired == $before + 1 && $unrepaired == 0"
 echo 0 >/sys/bus/pseudo/drivers/scsi_debug/ndelay
 ok "all hold what was written" is "$(dd if="$disk" bs=64k skip=$((i * 2097152)) iflag=direct,skip_bytes count=1 status=none |
-	sha256sum | cut -d' ' -f1)" "$hash"
+	sha256sum | cut -d' ' -f1)" "$new"
 must unmap t
-must unmap slow
 ok "all of the disk can be read" reads_back
 finish

@@ -7,17 +7,14 @@
 # among them.
 #
 # timeout: 240
+# covers: rust/block rust/pi
 # drive: if=none,id=n,format=raw,file.driver=null-co,file.size=32M,file.read-zeroes=on,snapshot=on
 # device: nvme,id=c,serial=1
 # device: nvme-ns,drive=n,ms=8,pi=1,logical_block_size=4096,physical_block_size=4096
-#
-# shellcheck disable=SC2317,SC2154,SC2034
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/bio.sh
 . "$vm/lib/bio.sh"
-
-plan $((1 + 1 + 5 + 4 + 1 + 4 + 2 * 8 + 1))
 
 # reads_like OFFSET SIZE OPTION...: through the target, what the disk holds.
 reads_like() {
@@ -27,7 +24,7 @@ reads_like() {
 
 # tuples_and_counts BLOCK COUNT APP_TAG: of the only write that there was.
 tuples_and_counts() {
-	tuples_are "$1" "$2" "$3" && counters t && holds "writes == 1 && intervals == $2 && unstable == 0"
+	tuples_are "$1" "$2" "$3" && counters t && holds "$writes == 1 && $intervals == $2 && $unstable == 0"
 }
 
 # refused_erase DEVICE: no simulator of a disk with protection information erases.
@@ -50,7 +47,7 @@ split_below() {
 	must unmap t
 	must map low "0 $sectors linear $disk 0"
 	must map t "0 $sectors stable-pi /dev/mapper/low 0 2 policy:optimistic app_tag:0x00de"
-	bio write /dev/mapper/t 4194304 65536 --suspend low --change 20000
+	bio write /dev/mapper/t 4194304 65536 --slow low --change 20000
 	counters t
 	ok "split below: a part of it changes in flight" is \
 		"$in_flight $result $repaired $(sum 4194304 65536)" "true ok 1 $new"
@@ -87,7 +84,7 @@ crossing() {
 	ok "$1: pieces that cross intervals" is "$result $(sum 8192 20480)" "ok $new"
 	ok "$1: with the target's tuples" tuples_and_counts 2 5 00f1
 	ok "$1: a read into such" reads_like 8192 20480 "${pieces[@]}"
-	bio write /dev/mapper/t 32768 20480 "${pieces[@]}" --suspend low --change 4100 --change 20479
+	bio write /dev/mapper/t 32768 20480 "${pieces[@]}" --slow low --change 4100 --change 20479
 	content=$new
 	[ "$1" != copy ] || content=$old
 	ok "$1: pieces that change in flight" is "$in_flight $result $(sum 32768 20480)" "true ok $content"
@@ -104,7 +101,7 @@ largest() {
 		"$result $(traced "block_bio_queue: $(number_of /dev/mapper/t) WS 16384 \+ 16384 ")" "ok 1"
 	right() {
 		is "$(sum 8388608 8388608)" "$new" && tuples_are 2048 4 00f1 && tuples_are 4092 4 00f1 &&
-			counters t && holds 'intervals == 2048 && unstable == 0'
+			counters t && holds "$intervals == 2048 && $unstable == 0"
 	}
 	ok "$1: is there, with the target's tuples" right
 	ok "$1: and is read in one" reads_like 8388608 8388608 --huge

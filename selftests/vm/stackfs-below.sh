@@ -6,30 +6,24 @@
 # and that it is read and written a large folio at a time.
 #
 # timeout: 300
+# covers: samples/stackfs rust/fs
 # mem: 1G
 #
-# shellcheck disable=SC2317,SC2154,SC2034,SC2016
+# shellcheck disable=SC2016
 
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=lib/below.sh
+. "$vm/lib/below.sh"
 
 types=(tmpfs ext4 xfs)
 ways=(fsync msync sync umount)
-plan $((2 + ${#types[@]} * (4 + ${#ways[@]}) - 1))
-
 below=$work/below above=$work/above
 mkdir "$below" "$above"
 
 # mount_both TYPE
 mount_both() {
-	if [ "$1" = tmpfs ]; then
-		must mount -t tmpfs none "$below"
-	else
-		must wipefs -qa "$disk"
-		must "mkfs.$1" -q "$disk"
-		must mount "$disk" "$below"
-	fi
-	must mount -t stackfs -o "lowerdir=$below" none "$above"
-	mounts=("$above" "$below")
+	fresh "$1" "$disk" "$below"
+	must mount_at "$above" -t stackfs -o "lowerdir=$below" none
 }
 
 # bpftrace says nothing when it has attached its probes.
@@ -52,7 +46,7 @@ mapped.flush()' "$1"
 	*)
 		must dd if=/dev/zero "of=$1" bs=64K count=16
 		[ "${2:-}" != sync ] || sync
-		[ "${2:-}" != umount ] || must umount "$above"
+		[ "${2:-}" != umount ] || must unmount "$above"
 		;;
 	esac
 }
@@ -73,7 +67,7 @@ is_careful() {
 is_written_whole() {
 	local calls
 	calls=$(sed -nE "s/^@write\\[$1, .*\\]: //p" "$work/seen")
-	holds 'calls > 0 && calls <= 32'
+	holds "$calls > 0 && $calls <= 32"
 }
 
 # is_read_whole NAME: the folios that were read ahead, the first of which are smaller,
@@ -81,7 +75,7 @@ is_written_whole() {
 is_read_whole() {
 	local calls
 	calls=$(sed -nE "s/^@read\\[$1, ${1%%.*}\\]: //p" "$work/seen")
-	holds 'calls > 0 && calls <= 64'
+	holds "$calls > 0 && $calls <= 64"
 }
 
 # is_careless NAME: what wrote to that file allocated as its mapping lets it.
@@ -129,11 +123,9 @@ for type in "${types[@]}"; do
 	for way in "${ways[@]}"; do
 		write_to "$above/$type.$way" "$way"
 	done
-	must mount -t stackfs -o "lowerdir=$below" none "$above"
-	mounts=("$above" "$below")
+	must mount_at "$above" -t stackfs -o "lowerdir=$below" none
 	must cmp -n $((1 << 20)) "$above/$type.fsync" /dev/zero
-	must umount "$above"
-	mounts=("$below")
+	must unmount "$above"
 	mv "$below/$type.fsync" "$below/$type.again"
 	write_to "$below/$type.again"
 	must umount_all

@@ -5,14 +5,13 @@
 # with stores through mappings and write(2) against it, which fsync(2) does not.
 #
 # timeout: 300
-#
-# shellcheck disable=SC2317,SC2154
+# covers: samples/stackfs rust/fs rust/mm
 
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=lib/below.sh
+. "$vm/lib/below.sh"
 
 types=(tmpfs ext4 xfs)
-plan $((1 + ${#types[@]} * 6 + 2 + 1))
-
 below=$work/below above=$work/above
 mkdir "$below" "$above"
 rounds=$(scaled 100)
@@ -20,26 +19,16 @@ rounds=$(scaled 100)
 # What is written back by itself is another moment.
 echo 0 >/proc/sys/vm/dirty_writeback_centisecs
 
-# mount_both TYPE OPTION...
+# mount_both TYPE [OPTION]...
 mount_both() {
-	local type=$1
-	shift
-	if [ "$type" = tmpfs ]; then
-		must mount -t tmpfs "$@" none "$below"
-	else
-		must modprobe "$type"
-		must wipefs -qa "$disk"
-		must "mkfs.$type" -q "$disk"
-		must mount "$disk" "$below"
-	fi
-	must mount -t stackfs -o "lowerdir=$below" none "$above"
-	mounts=("$above" "$below")
+	fresh "$1" "$disk" "$below" "${@:2}"
+	must mount_at "$above" -t stackfs -o "lowerdir=$below" none
 }
 
 commit() {
 	local case=$1
 	shift
-	timeout $((100 * SELFTEST_SCALE)) "$vm/commit.py" "$case" "$above/file" "$below/file" "$@"
+	within 100 "$vm/commit.py" "$case" "$above/file" "$below/file" "$@"
 }
 
 # A read into a page of the file is held open.
@@ -55,6 +44,7 @@ pinned() {
 
 make_disk dev_size_mb=400
 must modprobe brd rd_nr=1 rd_size=1024
+defer gone_module brd
 must map d "0 2048 linear /dev/ram0 0"
 must dd if=<(yes read | tr -d '\n') of=/dev/mapper/d bs=4096 count=1 iflag=fullblock oflag=direct
 ok "the module loads" modprobe stackfs
@@ -65,6 +55,8 @@ for type in "${types[@]}"; do
 	ok "$type: a commit does not" commit mapped commit "$rounds"
 	ok "$type: fsync writes data of write(2) of two moments" commit write fsync 1000
 	ok "$type: a commit does not" commit write commit "$rounds"
+	ok "$type: fsync writes several files of two moments" commit set fsync 1000
+	ok "$type: a commit of the set does not" commit set commit "$((rounds / 2 + 1))"
 	ok "$type: what is pinned is written as a copy, and stays dirty" pinned
 	umount_all
 done
@@ -75,6 +67,7 @@ rm "$above/file"
 umount_all
 mount_both tmpfs
 ok "what makes no sense is refused" commit refused
+ok "the same for several files" commit refused_set
 umount_all
 must unmap d
 ok "the modules go" rmmod stackfs brd

@@ -7,14 +7,11 @@
 # SELFTEST_SOAK=SECONDS makes it a million operations of fsx and a hundred times as many of stress-ng.
 #
 # timeout: 400
-#
-# shellcheck disable=SC2317,SC2154
+# covers: samples/stackfs rust/fs
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/filesystem.sh
 . "$vm/lib/filesystem.sh"
-
-plan $((2 + 5 + 1))
 
 lower=$work/lower stack=$work/stack
 mkdir "$lower" "$stack"
@@ -28,14 +25,13 @@ same_names() {
 	diff "$work/below" "$work/above"
 }
 
-must mount -t tmpfs -o size=512M none "$lower"
-mounts+=("$lower")
+must mount_at "$lower" -t tmpfs -o size=512M none
 ok "the module loads" modprobe stackfs
-ok "stackfs is mounted" mount -t stackfs -o "lowerdir=$lower" none "$stack"
-mounts=("$stack" "$lower")
+ok "stackfs is mounted" mount_at "$stack" -t stackfs -o "lowerdir=$lower" none
 ok "fsx finds what it wrote" exercised "$stack"
 ok "so do the stressors of files, aio and mappings" stressed "$stack"
-ok "a repository is cloned, whole, and built" cloned "$stack"
+# On the debug kernel this takes minutes, in the programs.
+((SELFTEST_SCALE > 1)) || ok "a repository is cloned, whole, and built" cloned "$stack"
 mkdir "$stack/wal" "$stack/delete"
 ok "a database with a log is killed and recovers" survives "$stack/wal" wal
 ok "so does one with a journal" survives "$stack/delete" delete

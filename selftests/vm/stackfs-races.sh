@@ -5,14 +5,13 @@
 # parts taken out and put in, a freeze of the filesystem below; and what fails below.
 #
 # timeout: 300
-#
-# shellcheck disable=SC2317,SC2154
+# covers: samples/stackfs rust/fs rust/mm
 
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=lib/below.sh
+. "$vm/lib/below.sh"
 
 types=(ext4 xfs)
-plan $((1 + ${#types[@]} * 3 + 2 + 1))
-
 below=$work/below above=$work/above
 mkdir "$below" "$above"
 
@@ -20,19 +19,16 @@ mkdir "$below" "$above"
 echo 0 >/proc/sys/vm/dirty_writeback_centisecs
 
 mount_both() {
-	must modprobe "$1"
-	must wipefs -qa /dev/ram1
-	must "mkfs.$1" -q /dev/ram1
-	must mount /dev/ram1 "$below"
-	must mount -t stackfs -o "lowerdir=$below" none "$above"
-	mounts=("$above" "$below")
+	fresh "$1" /dev/ram1 "$below"
+	must mount_at "$above" -t stackfs -o "lowerdir=$below" none
 }
 
 races() {
-	timeout $((100 * SELFTEST_SCALE)) "$vm/stackfs-races.py" "$1" "$above" "$below" "${@:2}"
+	within 100 "$vm/stackfs-races.py" "$1" "$above" "$below" "${@:2}"
 }
 
 must modprobe brd rd_nr=2 rd_size=409600
+defer gone_module brd
 must map d "0 65536 linear /dev/ram0 0"
 ok "the module loads" modprobe stackfs
 for type in "${types[@]}"; do

@@ -478,6 +478,8 @@ def once():
     os.fsync(second)
     third = os.open(path, os.O_RDWR)
     os.fsync(third)
+    if expected == errno.ENOSPC:
+        check(content(below("full")) == piece * (length // len(piece)), "what there was no room for")
 
 
 def msync():
@@ -494,8 +496,10 @@ def msync():
     result = libc.msync(address, ctypes.c_size_t(length), 4)
     check(result == -1, f"msync says {result}")
     check(ctypes.get_errno() == expected, f"msync fails with {ctypes.get_errno()}")
+    # It is still dirty, and there still is no room for it.
     result = libc.msync(address, ctypes.c_size_t(length), 4)
-    check(result == 0, f"msync says {result} the second time, {ctypes.get_errno()}")
+    check(result == -1, f"msync says {result} the second time")
+    check(ctypes.get_errno() == expected, f"msync fails with {ctypes.get_errno()} then")
 
 
 globals()[sys.argv[1]]()

@@ -6,12 +6,9 @@
 # nothing is left behind.
 #
 # timeout: 300
-#
-# shellcheck disable=SC2317,SC2154,SC2034
+# covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"
-
-plan $((1 + 3 + 9 * 3 + 2 * 2 + 2 + 2 * 2 + 2))
 
 key=$(printf '%064d' 7)$(printf '%064d' 9)
 md=/sys/block/md0/md
@@ -94,13 +91,9 @@ twice_passthrough() {
 	pi top "$sectors" /dev/mapper/low 0 "$@"
 }
 
-# take_down: all of a stack.
-take_down() {
-	local i
-	for i in $(printf '%s\n' "${!mapped[@]}" | tac); do
-		must wait_for 10 dmsetup remove "${mapped[i]}"
-	done
-	mapped=()
+# drop_stack: all of it, and nothing else.
+drop_stack() {
+	must take_down "$stack_depth"
 }
 
 # verified: what is written is read.
@@ -108,7 +101,7 @@ verified() {
 	load direct --path /dev/mapper/top --size 2M --block-size 20K --depth 8 --seconds 60 \
 		--op-limit "$(scaled 60)" --read-percent 20 --no-mutate --verify || return
 	echo "$outcome"
-	holds 'done_writes > 0 && failed == 0 && mismatched == 0 && unreadable == 0'
+	holds "$done_writes > 0 && $failed == 0 && $mismatched == 0 && $unreadable == 0"
 }
 
 # changed: writes that all targets together have repaired.
@@ -138,8 +131,7 @@ tree() {
 	must dd if=/dev/urandom "of=$mnt/file" bs=1M count=1 conv=fsync
 	hash=$(sha256sum <"$mnt/file")
 	must umount_all
-	must mount -t ext4 /dev/mapper/top "$mnt"
-	mounts+=("$mnt")
+	must mount_at "$mnt" -t ext4 /dev/mapper/top
 	found=$(sha256sum <"$mnt/file")
 	must umount_all
 	tree_result="$failed_writes $([ "$found" = "$hash" ] && echo same)"
@@ -151,31 +143,31 @@ for target in crypt thin_pool; do
 	modprobe -q dm_$target || bail "this kernel has no $target"
 done
 ok "the module loads" load_module
-
+stack_depth=${#deferred[@]}
 
 for stack in linear stripe_below thin_above; do
 	$stack
 	changing
-	take_down
+	drop_stack
 	wipe
-	ok "$stack, without stable-pi: writes fail whose buffers change" holds 'failed > 0'
+	ok "$stack, without stable-pi: writes fail whose buffers change" holds "$failed > 0"
 done
 
 # The disk of this test copies the data after it has checked it, hence the recheck.
 for stack in linear stripe_above stripe_below thin_above thin_below crypt_above crypt_below \
 	twice twice_passthrough; do
-	$stack policy:optimistic recheck:on
+	$stack policy:optimistic recheck:on trust:on
 	ok "$stack: what is written is read" verified
 	if [ $stack = crypt_above ]; then
 		# What the lower one gets are pages of dm-crypt, which nobody changes.
 		load direct --path /dev/mapper/top --size 2M --seconds 60 --op-limit "$(scaled 120)"
-		ok "$stack: no write fails whose buffer changes" holds 'done_writes > 0 && failed == 0 && mutations > 0'
+		ok "$stack: no write fails whose buffer changes" holds "$done_writes > 0 && $failed == 0 && $mutations > 0"
 	else
 		changing
 		ok "$stack: no write fails whose buffer changes, some are repaired" holds \
-			'done_writes > 0 && failed == 0 && repaired > 0'
+			"$done_writes > 0 && $failed == 0 && $repaired > 0"
 	fi
-	take_down
+	drop_stack
 	ok "$stack: all of the disk can be read" reads_back
 done
 
@@ -186,7 +178,7 @@ for stack in thin_above twice_passthrough; do
 	tree
 	ok "$stack: a filesystem holds what was written" is "$tree_result" "0 same"
 	ok "$stack: and is sound" e2fsck -fn /dev/mapper/top
-	take_down
+	drop_stack
 done
 
 # md between two filters: the upper one gives both legs the same data, the lower ones
@@ -207,15 +199,11 @@ mirror() {
 	pi leg1 "$half" "$disk" "$half" policy:optimistic recheck:on
 	must mdadm --create /dev/md0 --run --metadata=1.0 --bitmap=none --assume-clean \
 		--level=1 --raid-devices=2 /dev/mapper/leg0 /dev/mapper/leg1
+	defer gone_array /dev/md0
 	must wait_for 10 test -b /dev/md0
 	pi top "$(blockdev --getsz /dev/md0)" /dev/md0 0 "$@"
 }
 
-drop_mirror() {
-	must unmap top
-	must wait_for 10 mdadm --quiet --stop /dev/md0
-	take_down
-}
 
 # Each leg copies what has changed for itself.
 must modprobe raid1
@@ -226,19 +214,19 @@ for i in 1 2 3 4 5; do
 	must legs_differ
 	((mismatches == 0)) || break
 done
-ok "RAID1 alone: the legs differ where buffers changed" holds 'failed == 0 && mismatches > 0'
-drop_mirror
+ok "RAID1 alone: the legs differ where buffers changed" holds "$failed == 0 && $mismatches > 0"
+drop_stack
 wipe
-mirror policy:copy
+mirror policy:copy trust:on
 ok "RAID1: what is written is read" verified
 for policy in copy optimistic; do
 	must dmsetup message top 0 policy $policy
 	changing
-	ok "RAID1, $policy: no write fails whose buffer changes" holds 'done_writes > 0 && failed == 0 && mutations > 0'
+	ok "RAID1, $policy: no write fails whose buffer changes" holds "$done_writes > 0 && $failed == 0 && $mutations > 0"
 	must legs_differ
 	ok "RAID1, $policy: the legs are the same" is "$mismatches" 0
 done
-drop_mirror
+drop_stack
 ok "all of the disk can be read" reads_back
 ok "no target is left" is "$(dmsetup ls)" "No devices found"
 finish

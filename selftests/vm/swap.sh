@@ -9,20 +9,17 @@
 # swap_cluster_alloc_table() in mm/swapfile.c, which nobody else asks so for.
 #
 # timeout: 240
+# covers: rust/block rust/filter
 # mem: 512M
 # allow: page allocation failure: order:0, mode:0x[0-9a-f]+\(GFP_KERNEL\|__GFP_HIGH\|__GFP_ZERO\|__GFP_COMP\|__GFP_NOMEMALLOC\)
 # drive: if=none,id=n,format=raw,file.driver=null-co,file.size=192M,file.read-zeroes=on,snapshot=on
 # device: nvme,id=c,serial=1
 # device: nvme-ns,drive=n,ms=8,pi=1,logical_block_size=512,physical_block_size=512
-#
-# shellcheck disable=SC2317,SC2154,SC2034
 
 . "$(dirname "$0")/lib.sh"
 
 policies=(policy:auto 'policy:optimistic recheck:on' policy:copy)
 ((SELFTEST_SCALE == 1)) || policies=('policy:optimistic recheck:on')
-plan $((2 + 4 * ${#policies[@]}))
-
 # MiB: what is left of the memory, how much more than that is used, and how much is to
 # be swapped: the kernel finds some more memory elsewhere.
 left=64 excess=48 lot=32
@@ -82,14 +79,16 @@ for arguments in "${policies[@]}"; do
 	protect $arguments
 	must mkswap -q /dev/mapper/t
 	must swapon /dev/mapper/t
+	defer swapoff /dev/mapper/t
 	press
 	ok "$arguments: with no memory left, all go on" test -n "$wrong"
 	must swapoff /dev/mapper/t
-	ok "$arguments: there was a lot of swapping" holds 'swapped_out > lot * 256 && swapped_in > lot * 256 / 2'
+	undefer swapoff /dev/mapper/t
+	ok "$arguments: there was a lot of swapping" holds "$swapped_out > $lot * 256 && $swapped_in > $lot * 256 / 2"
 	ok "$arguments: no page held anything else" is "$wrong" 0
 	counters t
 	ok "$arguments: what came in was verified, and no write failed" holds \
-		'writes > 0 && reads_verified > 0 && corrupt == 0 && unrepaired == 0'
+		"$writes > 0 && $reads_verified > 0 && $corrupt == 0 && $unrepaired == 0"
 	must unmap t
 done
 finish

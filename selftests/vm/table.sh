@@ -6,12 +6,9 @@
 # device makes the default; status, dependencies and queue limits.
 #
 # timeout: 240
-#
-# shellcheck disable=SC2317,SC2154
+# covers: rust/filter rust/block/limits.rs rust/block/dm
 
 . "$(dirname "$0")/lib.sh"
-
-plan 104
 
 # refused MESSAGE START LENGTH WORD...: no such device is made, and the log says
 # exactly that.
@@ -67,7 +64,7 @@ status_with() {
 	map t "0 2048 stable-pi ${device:-$disk} 0 $# $*" >&2 || return
 	read -r -a words <<<"$(dmsetup status t)"
 	unmap t >&2
-	printf '%s\n' "${words[*]:3:5}"
+	printf '%s\n' "${words[*]:3:7}"
 }
 
 # profile_with WORD...: which is shown to those above.
@@ -105,7 +102,8 @@ bad "optional argument 3 is unknown" 0 3 policy:copy waits:on x:y
 bad "optional argument 4 is unknown" 0 4 policy:copy waits:on recheck:on :
 bad "optional argument 5 is unknown" 0 5 policy:copy waits:on recheck:on app_tag:1 x
 bad "optional argument 6 is unknown" 0 6 policy:copy waits:on recheck:on app_tag:1 passthrough x
-bad "an optional argument behind the sixth is unknown" 0 7 policy:copy verify:on waits:on recheck:on app_tag:1 passthrough x
+bad "optional argument 7 is unknown" 0 7 policy:copy verify:on waits:on recheck:on app_tag:1 passthrough x
+bad "an optional argument behind the seventh is unknown" 0 8 policy:copy verify:on waits:on recheck:on trust:on app_tag:1 passthrough x
 bad "optional argument 1 is unknown" 0 1 Passthrough
 bad "policy: not one of auto, optimistic, copy, wait, detect" 0 1 policy:fast
 bad "policy: not one of auto, optimistic, copy, wait, detect" 0 1 policy:
@@ -114,12 +112,16 @@ bad "verify: not one of on, off" 0 1 verify:
 bad "passthrough: takes no value" 0 1 passthrough:on
 bad "waits: not one of auto, on, off" 0 1 waits:yes
 bad "recheck: not one of auto, on, off" 0 1 recheck:1
+bad "trust: not one of auto, on, off" 0 1 trust:none
 for tag in 0xffff 65535 65536 -1 0x x 0x10000 0x1g; do
 	bad "app_tag: not a number from 0 to 0xfffe" 0 1 app_tag:$tag
 done
 bad "policy: given twice" 0 2 policy:copy policy:copy
 bad "waits: given twice" 0 2 waits:on waits:off
 bad "recheck: given twice" 0 2 recheck:on recheck:on
+bad "trust: given twice" 0 2 trust:on trust:off
+bad "policy: optimistic relies on what is below, which is not known to hand errors on as they are; trust:on says that it does" \
+	0 2 policy:optimistic trust:off
 bad "app_tag: given twice" 0 2 app_tag:1 app_tag:2
 bad "verify: given twice" 0 2 verify:on verify:off
 bad "passthrough: given twice" 0 2 passthrough passthrough
@@ -141,15 +143,16 @@ ok "table: an offset" round_trip "4096 1 policy:auto" 4096
 for policy in auto optimistic copy wait detect; do
 	ok "table: $policy" round_trip "0 1 policy:$policy" 0 1 "policy:$policy"
 done
-ok "table: defaults are left out" round_trip "0 1 policy:auto" 0 5 waits:auto app_tag:0 recheck:auto verify:on policy:auto
-ok "table: all, in any order" round_trip "8 6 policy:copy verify:off waits:on recheck:off app_tag:0x00ff passthrough" \
-	8 6 app_tag:255 recheck:off passthrough policy:copy waits:on verify:off
+ok "table: defaults are left out" round_trip "0 1 policy:auto" 0 5 waits:auto app_tag:0 recheck:auto trust:auto policy:auto
+ok "table: what is asked to be verified is" round_trip "0 2 policy:auto verify:on" 0 1 verify:on
+ok "table: all, in any order" round_trip "8 7 policy:copy verify:off waits:on recheck:off trust:off app_tag:0x00ff passthrough" \
+	8 7 app_tag:255 trust:off recheck:off passthrough policy:copy waits:on verify:off
 ok "table: the highest application tag" round_trip "0 2 policy:auto app_tag:0xfffe" 0 1 app_tag:65534
 ok "table: major:minor" map t "0 2048 stable-pi $number 0 1 policy:wait"
 must unmap t
 
 # What the device below makes the default.
-profile="profile:T10-DIF-TYPE1-CRC interval:512"
+profile="profile:T10-DIF-TYPE1-CRC interval:512 below:same trust:on"
 ok "profile: verified, and no recheck, since the disk checks" is "$(status_with)" \
 	"policy:auto verify:on recheck:off $profile"
 ok "profile: verify:off" is "$(status_with verify:off)" "policy:auto verify:off recheck:off $profile"
@@ -159,8 +162,8 @@ ok "profile: none is shown" is "$(profile_with)" none
 ok "profile: passthrough shows it" is "$(profile_with passthrough)" T10-DIF-TYPE1-CRC
 device=/dev/nullb0 disk_number=$number number=$(</sys/block/nullb0/dev)
 ok "no profile: nothing to verify, rechecked" is "$(status_with)" \
-	"policy:auto verify:off recheck:on profile:none interval:512"
-ok "no profile: recheck:off" is "$(status_with recheck:off)" "policy:auto verify:off recheck:off profile:none interval:512"
+	"policy:auto verify:off recheck:on profile:none interval:512 below:same trust:off"
+ok "no profile: recheck:off" is "$(status_with recheck:off)" "policy:auto verify:off recheck:off profile:none interval:512 below:same trust:off"
 ok "no profile: verify:off is the default" round_trip "0 1 policy:auto" 0 1 verify:off
 ok "no profile: other arguments" round_trip "8 4 policy:wait waits:off recheck:off app_tag:0x0001" \
 	8 5 policy:wait waits:off recheck:off app_tag:1 verify:off

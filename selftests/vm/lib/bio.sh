@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC2034 # what it sets is for scripts
 #
 # I/O of bio.py and payload.py, and what is looked at after it.
+
+declare number # of the disk, as number_of prints it, for requests; a script sets it
+declare result in_flight old new
+server=()
 
 # ask WORD...: of serve.py, which goes when the script does. Not for a subshell.
 # Sets result, in_flight, old, new, done_writes and failed.
@@ -30,6 +34,19 @@ bio() {
 
 payload() {
 	ask payload "$@"
+}
+
+# held NAME ARGUMENT...: a direct write of 4 KiB to /dev/mapper/t at 8192, with more
+# arguments of bio.py, that is kept by the linear device NAME below until its data has
+# changed, if --change says so. Sets content, too: which data the disk holds then, old, new or other.
+declare content
+held() {
+	local hash
+	bio write /dev/mapper/t 8192 4096 --slow "$@"
+	hash=$(sum 8192 4096)
+	content=other
+	[ "$hash" != "$new" ] || content=new
+	[ "$hash" != "$old" ] || content=old
 }
 
 # sum OFFSET SIZE: of what the disk holds, in bytes.

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2154
 #
 # What programs do with a file system, in a folder of it. Each of these prints why it
 # failed.
@@ -60,7 +59,7 @@ cloned() {
 		git clone -q --no-hardlinks --single-branch "file://$top" "$1/first"
 		git clone -q --no-hardlinks "$1/first" "$1/second"
 		git -C "$1/second" fsck --strict --no-progress
-		git -C "$1/second" gc --quiet --aggressive
+		git -C "$1/second" gc --quiet
 		git -C "$1/second" fsck --strict --no-progress
 		[ -z "$(git -C "$1/second" status --porcelain)" ]
 		sphinx-build -q -W -b html "$1/second/Documentation" "$1/second/html"

@@ -29,7 +29,7 @@ through() {
 		dmsetup status t
 	}
 	unmap t || return
-	return $status
+	return "$status"
 }
 
 # put FILE DEVICE OFFSET BYTES
@@ -85,11 +85,11 @@ same_tuples() {
 	local policy kernel fields=1-
 	[[ $profile != *TYPE3* ]] || fields=1-3,5-
 	put "$work/a" "$disk" 32768 8192 || return
-	kernel=$(tuples 32768 8192 | cut -d' ' -f$fields)
+	kernel=$(tuples 32768 8192 | cut -d' ' -f"$fields")
 	for policy in optimistic copy; do
 		put "$work/b" "$disk" 32768 8192 &&
 			through "policy:$policy" -- put "$work/a" /dev/mapper/t 32768 8192 &&
-			is "$(tuples 32768 8192 | cut -d' ' -f$fields)" "$kernel" || return
+			is "$(tuples 32768 8192 | cut -d' ' -f"$fields")" "$kernel" || return
 	done
 }
 
@@ -142,9 +142,9 @@ spoilt=2097152
 
 # unreadable PATH: sets $unread to those of the 9 that fail, counted from 0.
 unreadable() {
-	load readback --path "$1" --start $spoilt --size $((9 * interval)) || return
+	load readback --path "$1" --start "$spoilt" --size $((9 * interval)) || return
 	unread=$(sed -nE 's/.*"first_bad":\[([^]]*)\].*/\1/p' <<<"$outcome" | tr , '\n' |
-		awk -v first=$spoilt -v interval="$interval" 'NF { printf "%s%d", sep, ($1 - first) / interval; sep = " " }')
+		awk -v first="$spoilt" -v interval="$interval" 'NF { printf "%s%d", sep, ($1 - first) / interval; sep = " " }')
 	is "$(field bad)" "$(field EILSEQ)"
 }
 

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The module, and the disk of scsi_debug.
+
+load_module() {
+	modprobe dm_mod && insmod "$module" && defer gone_module stable_pages
+}
+
+unload_module() {
+	rmmod stable_pages
+}
+
+# gone_module NAME: if it is there, it goes; for defer.
+gone_module() {
+	[ ! -e "/sys/module/$1" ] || wait_for 10 quiet rmmod "$1"
+}
+
+# quiet COMMAND...: without what it prints, for what is tried often.
+quiet() {
+	"$@" >/dev/null 2>&1
+}
+
+disk='' sectors=0
+
+# Keep a write waiting between the checksum, which is made when it is submitted,
+# and the check: the disk takes one at a time and needs 2 ms for it.
+# shellcheck disable=SC2034 # for scripts
+window=(max_queue=1 ndelay=2000000)
+
+find_disk() {
+	local dir model
+	for dir in /sys/block/sd*; do
+		model=
+		read -r model <"$dir/device/model"
+		[[ $model == scsi_debug* ]] || continue
+		disk=/dev/${dir##*/}
+		read -r sectors <"$dir/size"
+		((sectors > 0)) && test -b "$disk" && return
+	done 2>/dev/null
+	return 1
+}
+
+# make_disk PARAMETER...: of scsi_debug. Sets disk and sectors.
+make_disk() {
+	must modprobe sd_mod
+	must modprobe scsi_debug "$@"
+	defer gone_module scsi_debug
+	wait_for 10 find_disk || bail "scsi_debug made no disk"
+	[[ " $* " != *" dix=1 "* ]] || wait_for 5 test -e "/sys/block/${disk##*/}/integrity/format" ||
+		bail "$disk has no sysfs folder"
+}
+
+drop_disk() {
+	local gone=$disk
+	[ -n "$gone" ] || return 0
+	must gone_module scsi_debug
+	must wait_for 10 test ! -e "$gone"
+	disk=
+}
+
+# integrity FILE: of the disk.
+integrity() {
+	cat "/sys/block/${disk##*/}/integrity/$1"
+}
+
+# wipe: nothing of an earlier load is left; all of the disk can be read.
+wipe() {
+	must dd if=/dev/zero "of=$disk" bs=1M oflag=direct iflag=count_bytes "count=$((sectors * 512))"
+}
+
+# partition: one sfdisk line each from standard input.
+partition() {
+	must sfdisk --quiet --no-tell-kernel "$disk"
+	must blockdev --rereadpt "$disk"
+	must wait_for 5 test -b "${disk}1"
+}
