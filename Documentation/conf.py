@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How Sphinx builds this documentation: with nothing beside itself."""
+"""How Sphinx builds this documentation: with nothing but what is in this folder."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 project = "stable-pages"
 author = "The stable-pages authors"
@@ -8,6 +13,8 @@ project_copyright = author
 root_doc = "index"
 highlight_language = "none"
 nitpicky = True
+# Pictures of stacks; it is beside this file.
+extensions = ["stack_picture"]
 
 html_theme = "alabaster"
 html_theme_options = {
