@@ -26,7 +26,8 @@ CAPABILITY = "security.capability"
 # Version 2, cap_net_raw, effective.
 NET_RAW = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
 F_SETDELEG = 1024 + 16
-CLONE_NEWUSER, PR_SET_DUMPABLE = 0x10000000, 4
+CLONE_NEWUSER, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 0x10000000, 4, 38
+SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self = 444, 445, 446
 LONG_AGO = 1_000_000_000
 where = sys.argv[2]
 
@@ -213,6 +214,47 @@ def namespace():
     os.chown(path, USER, USER)
     say("inside", as_user(inside, path))
     say("outside", has(path))
+
+
+def confine(allowed):
+    """From now on this process may do everything in that folder, and nothing elsewhere (Landlock)."""
+    # The rights of the first version, which all kernels know that have it.
+    rights = struct.pack("<Q", (1 << 13) - 1)
+    ruleset = libc.syscall(SYS_landlock_create_ruleset, rights, len(rights), 0)
+    rule = rights + struct.pack("<i", os.open(allowed, os.O_PATH))
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    for result in (
+        libc.syscall(SYS_landlock_add_rule, ruleset, 1, rule, 0),
+        libc.syscall(SYS_landlock_restrict_self, ruleset, 0),
+    ):
+        if result:
+            raise OSError(ctypes.get_errno(), "landlock")
+
+
+def confined():
+    """Who may use this folder only, by a security module, can use all that is in it."""
+
+    def use(name, flags, function):
+        fd = os.open(at(name), flags, 0o644)
+        try:
+            return function(fd)
+        finally:
+            os.close(fd)
+
+    os.chmod(where, 0o777)
+    write("file", b"x" * 50000, 0o666)
+    written_back(at("file"))
+    for name, step in (
+        ("read", lambda: use("file", os.O_RDONLY, lambda fd: os.pread(fd, 4, 40000))),
+        ("write", lambda: use("file", os.O_RDWR, lambda fd: (os.write(fd, b"more"), os.fsync(fd)))),
+        ("create", lambda: use("new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, os.fsync)),
+        ("truncate", lambda: os.truncate(at("file"), 100)),
+        ("list", lambda: sorted(os.listdir(where))),
+        ("stat", lambda: os.stat(at("file")).st_size),
+        ("rename", lambda: os.rename(at("new"), at("renamed"))),
+        ("outside", lambda: os.open("/etc/passwd", os.O_RDONLY)),
+    ):
+        say(name, as_user(lambda step=step: (confine(where), step())[1]))
 
 
 def set_user_id():

@@ -16,7 +16,7 @@ below=$work/below above=$work/above
 mkdir -p "$below" "$above"
 chmod 755 "$work"
 
-everywhere=(reader capabilities namespace set_user_id lists attributes access times)
+everywhere=(reader capabilities namespace confined set_user_id lists attributes access times)
 # Where filesystems could differ.
 differing=(capabilities access times)
 types=(ext4 xfs btrfs tmpfs)
@@ -68,6 +68,7 @@ declare -A seen=(
 	[reader]="fsync 0 -rwsr-xr-x"
 	[capabilities]="root writes ENODATA"
 	[namespace]="outside 0100000300200000000000000000000000000000e8030000"
+	[confined]="outside EACCES"
 	[set_user_id]="user 0o6777 write 4 -rwxrwxrwx"
 	[lists]="removed ENODATA -rw-rwxr-- EACCES"
 	[attributes]="user.a None b'value'"
@@ -79,12 +80,14 @@ declare -A seen=(
 has() {
 	case $1 in
 	namespace) [ -e /proc/self/ns/user ] ;;
+	# The version of Landlock.
+	confined) python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) < 1)' ;;
 	reader | capabilities) takes security.capability 0100000200200000000000000000000000000000 ;;
-	lists) takes system.posix_acl_access 00 ;;
+	lists) takes system.posix_acl_access 02000000 ;;
 	esac
 }
 
-# takes NAME VALUE: of an attribute, be it right or wrong.
+# takes NAME VALUE: of an attribute. A wrong value is refused before it is known who would take it.
 takes() {
 	python3 -c 'import errno, os, sys
 try:
