@@ -30,7 +30,6 @@ use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
@@ -74,7 +73,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) if !e.use_stderr() => e.exit(),
         Err(e) => {
-            eprintln!("loads: {}", in_one_line(&e));
+            eprintln!(
+                "loads: {}",
+                usage::in_one_line(&e, "which load? See loads --help")
+            );
             return ExitCode::from(2);
         }
     };
@@ -108,24 +110,6 @@ fn print(outcome: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
-fn in_one_line(error: &clap::Error) -> String {
-    match error.kind() {
-        // All of the help, otherwise.
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "which load? See loads --help".to_string()
-        }
-        _ => first_paragraph(&error.to_string()),
-    }
-}
-
-/// What clap has to say, without the usage that follows it, on one line.
-fn first_paragraph(message: &str) -> String {
-    let lines = message.lines().map(str::trim);
-    let lines: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
-    let text = lines.join(" ");
-    text.strip_prefix("error: ").unwrap_or(&text).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,11 +118,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_message_of_several_lines_becomes_one() {
-        let message = "error: missing:\n  --path <PATH>\n\nUsage: loads\n";
-        assert_eq!(first_paragraph(message), "missing: --path <PATH>");
     }
 }

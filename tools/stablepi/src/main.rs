@@ -13,7 +13,6 @@ mod system;
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::Parser;
 
 use cli::{Cli, Command};
@@ -28,7 +27,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(e) if !e.use_stderr() => e.exit(),
         Err(e) => {
-            eprintln!("stablepi: {}", in_one_line(&e));
+            eprintln!(
+                "stablepi: {}",
+                usage::in_one_line(&e, "what to do? See: stablepi --help")
+            );
             return ExitCode::from(Code::Usage as u8);
         }
     };
@@ -65,34 +67,5 @@ fn run(cli: Cli) -> command::Outcome {
         Command::Tab(args) => command::tab::run(&args, json),
         Command::Completions(args) => command::pages::completions(&args),
         Command::Man(args) => command::pages::man(&args),
-    }
-}
-
-fn in_one_line(error: &clap::Error) -> String {
-    match error.kind() {
-        // All of the help, otherwise.
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "what to do? See: stablepi --help".to_string()
-        }
-        _ => first_paragraph(&error.to_string()),
-    }
-}
-
-/// What clap has to say, without the usage that follows it, on one line.
-fn first_paragraph(message: &str) -> String {
-    let lines = message.lines().map(str::trim);
-    let lines: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
-    let text = lines.join(" ");
-    text.strip_prefix("error: ").unwrap_or(&text).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_of_several_lines_becomes_one() {
-        let message = "error: missing:\n  <NAME>\n\nUsage: stablepi\n";
-        assert_eq!(first_paragraph(message), "missing: <NAME>");
     }
 }
