@@ -72,33 +72,66 @@ def write(fd):
             os.pwrite(fd, data, place)
 
 
-def torn(upper, lower, writer, bring_down, rounds, enough):
-    """How often the second place was ahead of the first one below, in so many rounds
-    in which the writer got on."""
-    fd = make(upper)
+def torn(store, look, bring_down, is_torn, rounds, enough):
+    """How often what is seen below is of two moments, in so many rounds in which the writer, which
+    stores all the time, got on."""
     pid = os.fork()
     if pid == 0:
-        writer(fd)
+        store()
     found = 0
-    last = 0
+    last = None
     end = time.monotonic() + PATIENCE
     try:
         while rounds and found < enough:
             check(time.monotonic() < end, f'the writer did not get on: {rounds} rounds left')
-            bring_down(fd)
-            first, second = (struct.unpack('<Q', below(lower, place))[0] for place in PLACES)
-            if (first, second) == last:
+            bring_down()
+            now = look()
+            if now == last:
                 time.sleep(0.001)
                 continue
-            last = first, second
+            last = now
             rounds -= 1
-            found += second > first
-            if bring_down is Commit:
-                check(first - second in (0, 1), f'{first} and {second}')
+            if is_torn(now):
+                found += 1
+                print(now)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     return found
+
+
+def number_at(path, place):
+    return struct.unpack('<Q', below(path, place))[0]
+
+
+def moments(torn_in, how, rounds):
+    """With fsync(2) there are two moments below some time; after a commit never."""
+    if how == 'fsync':
+        check(torn_in(rounds, 1), 'fsync never wrote two moments')
+    else:
+        check(not torn_in(rounds, rounds + 1), 'a commit wrote two moments')
+
+
+def one_file(upper, lower, writer, how, rounds):
+    """A number is stored here, and then there."""
+    fd = make(upper)
+    bring_down = {'fsync': os.fsync, 'commit': Commit}[how]
+
+    def is_torn(now):
+        first, second = now
+        return second > first or how == 'commit' and first - second > 1
+
+    def torn_in(rounds, enough):
+        return torn(
+            lambda: writer(fd),
+            lambda: [number_at(lower, place) for place in PLACES],
+            lambda: bring_down(fd),
+            is_torn,
+            rounds,
+            enough,
+        )
+
+    moments(torn_in, how, rounds)
 
 
 def steps(upper, lower):
@@ -213,39 +246,28 @@ def store_set(fds):
             one[page + 8:page + 16] = data
 
 
-def torn_set(upper, lower, bring_down, rounds, enough):
-    """As torn(), of several files."""
-    fds = make_set(upper)
-    pid = os.fork()
-    if pid == 0:
-        store_set(fds)
-    found = 0
-    last = 0
-    end = time.monotonic() + PATIENCE
-    try:
-        while rounds and found < enough:
-            check(time.monotonic() < end, f'the writer did not get on: {rounds} rounds left')
-            bring_down(fds)
-            places = 0, SET_SIZE - PAGE, 0
-            now = [struct.unpack('<Q', below(f'{lower}{i}', place))[0] for i, place in enumerate(places)]
-            if now == last:
-                time.sleep(0.001)
-                continue
-            last = now
-            rounds -= 1
-            torn_now = sorted(now, reverse=True) != now or now[0] - now[2] > 1
-            found += torn_now
-            if torn_now and enough > rounds:
-                print(now)
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    return found
-
-
 def sync_set(fds):
     for fd in fds:
         os.fsync(fd)
+
+
+def several_files(upper, lower, how, rounds):
+    """A number is stored in one after the other."""
+    fds = make_set(upper)
+    bring_down = {'fsync': sync_set, 'commit': lambda fds: commit_set(*whole(fds))}[how]
+    places = 0, SET_SIZE - PAGE, 0
+
+    def torn_in(rounds, enough):
+        return torn(
+            lambda: store_set(fds),
+            lambda: [number_at(f'{lower}{i}', place) for i, place in enumerate(places)],
+            lambda: bring_down(fds),
+            lambda now: sorted(now, reverse=True) != now or now[0] - now[2] > 1,
+            rounds,
+            enough,
+        )
+
+    moments(torn_in, how, rounds)
 
 
 def refused_set(upper, lower):
@@ -273,21 +295,12 @@ def main():
     if case in ('steps', 'refused', 'refused_set', 'full'):
         globals()[case](upper, lower)
     elif case == 'set':
-        how, rounds = sys.argv[4], int(sys.argv[5])
-        if how == 'fsync':
-            check(torn_set(upper, lower, sync_set, rounds, 1), 'fsync never wrote two moments')
-        else:
-            bring_down = lambda fds: commit_set(*whole(fds))  # noqa: E731
-            check(not torn_set(upper, lower, bring_down, rounds, rounds + 1), 'a commit wrote two moments')
+        several_files(upper, lower, sys.argv[4], int(sys.argv[5]))
     elif case == 'pinned':
         pinned(upper, lower, sys.argv[4])
     else:
         writer = {'mapped': store_mapped, 'write': write}[case]
-        how, rounds = sys.argv[4], int(sys.argv[5])
-        if how == 'fsync':
-            check(torn(upper, lower, writer, os.fsync, rounds, 1), 'fsync never wrote two moments')
-        else:
-            check(not torn(upper, lower, writer, Commit, rounds, rounds + 1), 'a commit wrote two moments')
+        one_file(upper, lower, writer, sys.argv[4], int(sys.argv[5]))
 
 
 main()
