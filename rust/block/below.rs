@@ -44,7 +44,7 @@ impl Below {
         unsafe { bindings::sp_below_shows(self.0.as_ptr(), profile) }
     }
 
-    /// Whether an error of a disk below arrives as it was, and nobody in between acts on it. Any
+    /// Whether an error of a disk below arrives as it was, and no driver in between acts on it. Any
     /// context.
     pub(super) fn passes(&self) -> bool {
         // SAFETY: By the type invariant.
@@ -60,7 +60,7 @@ impl Below {
 
 impl Drop for Below {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant; nobody has a reference to it any more.
+        // SAFETY: By the type invariant; there is no reference to it any more.
         unsafe { bindings::sp_below_free(self.0.as_ptr()) }
     }
 }

@@ -145,7 +145,7 @@ impl Device {
         unsafe { bindings::sp_bdev_profile_checks(self.bdev()) }
     }
 
-    /// Whether an error of a disk below arrives as it was, with nobody in between who acts on it.
+    /// Whether an error of a disk below arrives as it was, with no driver in between that acts on it.
     /// What changes below counts as unknown until it has been looked at. Any context.
     pub fn passes_errors(&self) -> bool {
         self.below.passes()

@@ -46,7 +46,7 @@ pub(super) struct BioPool {
     /// Held by whoever needs more than one page of the reserve. Two of them could each have what
     /// the other waits for.
     whole: Pin<KBox<Mutex<()>>>,
-    /// Where reads go whose data nobody wants.
+    /// Where the data goes of reads that only wait for the device.
     waste: Page,
 }
 
@@ -213,7 +213,7 @@ pub(super) struct PrivateBio<'a> {
 
 impl<'a> PrivateBio<'a> {
     /// The operation and flags of a private bio: those of `source`, but with no payload yet, and
-    /// completed by interrupt, since nobody polls for it, and from no per-CPU cache. Whether it may
+    /// completed by interrupt, since no thread polls for it, and from no per-CPU cache. Whether it may
     /// fail early is for [`Destination::admit`] to say.
     fn opf(source: &Bio) -> u32 {
         // SAFETY: By its type invariant the bio is valid.

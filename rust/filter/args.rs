@@ -83,7 +83,7 @@ pub enum Verify {
     /// They are not.
     #[default]
     Off,
-    /// They are while the device shows its profile, since nobody said anything.
+    /// They are while the device shows its profile, since the table says nothing.
     Possible,
     /// They are, and fail where that cannot be.
     Required,

@@ -210,7 +210,7 @@ pub fn settle<W: Repair>(
 /// [`look`] says.
 ///
 /// It is sent down again at most [`RETRIES`] times in place and then as a
-/// [private](send_private) copy. An error of the copy goes up, whatever it is: nobody else can have
+/// [private](send_private) copy. An error of the copy goes up, whatever it is: no application can have
 /// changed that.
 pub fn repair<W: Repair>(
     write: &mut W,
@@ -414,7 +414,7 @@ fn piece<R: Reread>(read: &mut R, done: u32) -> Result<Piece, R::Error> {
             }
             // All of it is to have been tried as often.
             most = most.min(n);
-            // Nobody has watched the first time.
+            // The first time was not watched.
             if round == 0 {
                 break;
             }

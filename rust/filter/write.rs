@@ -117,7 +117,7 @@ pub(super) fn map(
     as_made: bool,
 ) -> Mapped {
     let payload = io.bio().payload();
-    // The payload, which is somebody's promise, cannot be kept.
+    // The payload, which is a promise of the submitter, cannot be kept.
     if payload.is_some() && !(as_made && filter.profile.stored) {
         return io.end(Status::IOERR);
     }

@@ -112,7 +112,7 @@ impl<T: FileSystem> Operations<T> {
     }
 
     /// FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR and file_setattr(2). What is dirty is written before the
-    /// file can become one that nobody may write to.
+    /// file can become one that no process may write to.
     ///
     /// # Safety
     ///
@@ -140,7 +140,7 @@ impl<T: FileSystem> Operations<T> {
         })
     }
 
-    /// Where on the device below the file is. Nobody knows that of what is not written yet.
+    /// Where on the device below the file is. What is not written yet is nowhere.
     ///
     /// # Safety
     ///
@@ -207,7 +207,7 @@ pub(super) unsafe extern "C" fn update_time(
     0
 }
 
-/// A write may be done in several pieces below, and of pages that somebody changes meanwhile.
+/// A write may be done in several pieces below, and of pages that an application changes meanwhile.
 fn promise_nothing_atomic(stat: &mut bindings::kstat) {
     stat.result_mask &= !bindings::SP_STATX_WRITE_ATOMIC;
     stat.attributes &= !bindings::SP_STATX_ATTR_WRITE_ATOMIC;
@@ -229,7 +229,7 @@ impl<'a> Attributes<'a> {
                 &mut lower,
             )
         })?;
-        // How set-user-ID bits are dropped is up to whoever has them.
+        // How set-user-ID bits are dropped is up to the filesystem below.
         if lower.ia_valid & (bindings::ATTR_KILL_SUID | bindings::ATTR_KILL_SGID) != 0 {
             lower.ia_valid &= !bindings::ATTR_MODE;
         }

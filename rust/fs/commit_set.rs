@@ -159,7 +159,7 @@ impl<'a> CommitSet<'a> {
         for inode in &locked.0 {
             stores.push(inode.hold_stores()?, GFP_KERNEL)?;
         }
-        // With the inode locked nobody keeps it from being written back.
+        // With the inode locked no other thread keeps it from being written back.
         for inode in &locked.0 {
             inside.push(inode.writeback().enter(Sleep::Killable)?, GFP_KERNEL)?;
         }

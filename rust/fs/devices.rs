@@ -54,7 +54,7 @@ impl Devices {
         }
         let new = KBox::new(Anonymous::new()?, GFP_KERNEL)?;
         let mut devices = self.0.lock();
-        // Somebody may have been faster.
+        // Another thread may have been faster.
         if let Some(known) = devices.get(lower as usize) {
             return Ok(known.0);
         }

@@ -45,7 +45,7 @@ where
 {
     /// # Safety
     ///
-    /// `change` must be an `F` that nobody else uses.
+    /// `change` must be an `F` that no other thread uses.
     unsafe extern "C" fn call<F: FnMut(*mut bindings::delegated_inode) -> Result>(
         change: *mut c_void,
         delegated: *mut bindings::delegated_inode,

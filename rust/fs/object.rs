@@ -115,7 +115,7 @@ impl Inode {
         self.mode() & bindings::SP_S_IFMT == bindings::SP_S_IFREG
     }
 
-    /// Whether nobody may change it (`FS_IMMUTABLE_FL`).
+    /// Whether no process may change it (`FS_IMMUTABLE_FL`).
     pub fn is_immutable(&self) -> bool {
         // SAFETY: The inode is valid; flags that change meanwhile are as good as any.
         let flags = unsafe { ptr::addr_of!((*self.as_raw()).i_flags).read_volatile() };

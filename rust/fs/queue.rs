@@ -109,7 +109,7 @@ impl ChargeAs {
     }
 
     /// The error of what has been done: want of memory in a group that has a limit is want of room,
-    /// which nobody is to wait for until there is some.
+    /// and no thread is to wait until there is some.
     pub(super) fn error(&self, error: Error) -> Error {
         // SAFETY: This keeps the group.
         let limited = unsafe { bindings::sp_charge_is_limited(self.group) };

@@ -187,7 +187,7 @@ impl Buffer<'_> {
     }
 }
 
-/// Whoever writes has kept the filesystem below from being frozen ([`Lower::start_write`]).
+/// The caller has kept, if it writes, the filesystem below from being frozen ([`Lower::start_write`]).
 fn transfer(
     file: Lower<'_>,
     iter: *mut bindings::iov_iter,

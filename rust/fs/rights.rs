@@ -92,7 +92,7 @@ impl Drop for Recent {
 }
 
 impl Layer {
-    /// The rights for the caller. ENOMEM, if they are not those that somebody had last. May sleep.
+    /// The rights for the caller. ENOMEM, if they are not those of the caller before. May sleep.
     pub fn rights(&self) -> Result<Rights> {
         let mounter = self.credential.as_ptr();
         // SAFETY: Both are valid, and the function knows how to change the second.

@@ -521,7 +521,7 @@ impl Upper<File> {
         Ok(unsafe { Self::from_raw(file.as_raw()) }.into())
     }
 
-    /// Whether it is one to whose inode somebody writes through it.
+    /// Whether it can be written to, and its inode is written back.
     pub(super) fn is_written_back(&self) -> bool {
         self.is_writable() && self.inode().is_regular()
     }

@@ -2,7 +2,7 @@
 
 //! The file below that an inode is written back through.
 //!
-//! It is open while somebody may write to the inode, or something of it has not been written back:
+//! It is open while a process may write to the inode, or something of it has not been written back:
 //! no longer, since it keeps others from executing it below, or from mounting that read-only. A page
 //! that gets dirty later, as one can that was pinned, has it opened once more.
 
@@ -41,7 +41,7 @@ impl Writer {
         Ok(Self(kept))
     }
 
-    /// Nobody needs it any more. Sleeps.
+    /// Nothing is left to be written. Sleeps.
     pub(super) fn forget(&self) {
         let (file, place) = {
             let mut kept = self.0.lock();
@@ -52,7 +52,7 @@ impl Writer {
     }
 }
 
-/// The file below that is written through, for as long as somebody needs it.
+/// The file below that is written through, for as long as this is there.
 pub struct WriterFile(ARef<File>);
 
 impl WriterFile {
@@ -63,8 +63,8 @@ impl WriterFile {
 }
 
 impl Upper<Inode> {
-    /// The file to write through, which is opened if it is not, as it was the last time. Sleeps; EBADF
-    /// if nobody has ever had the inode open to write to it.
+    /// The file to write through, which is opened if it is not, as it was the last time. Sleeps;
+    /// EBADF if the inode has never been open for writing.
     pub fn writer(&self) -> Result<WriterFile> {
         if let Some(file) = self.open_writer() {
             return Ok(file);
@@ -87,12 +87,12 @@ impl Upper<Inode> {
     ) -> Result<WriterFile> {
         let path = self.layer().lower().at(&dentry)?;
         let new = path.open(bindings::SP_O_RDWR, &rights)?;
-        // SAFETY: Nobody else has the file yet.
+        // SAFETY: No other thread has the file yet.
         unsafe { bindings::sp_file_no_times(new.as_raw()) };
         let (file, old) = {
             let mut kept = self.kept().lock();
             match kept.file.clone() {
-                // Somebody else has been faster.
+                // Another thread has been faster.
                 Some(file) if !anew => (file, None),
                 _ => {
                     let file = kept.file.replace(new.clone());
@@ -106,14 +106,14 @@ impl Upper<Inode> {
         Ok(WriterFile(file))
     }
 
-    /// Somebody may write to the inode from now on, which is at `place` below. Sleeps.
+    /// The caller may write to the inode from now on, which is at `place` below. Sleeps.
     pub(super) fn begin_writing(&self, place: &Dentry) -> Result {
         self.kept().lock().users += 1;
         self.open_for_caller(place)
             .inspect_err(|_| self.end_writing())
     }
 
-    /// What somebody with other limits has made dirty is written back before, with those.
+    /// What a process with other limits has made dirty is written back before, with those.
     fn open_for_caller(&self, place: &Dentry) -> Result {
         let rights = self.layer().rights()?;
         if let Some(writer) = self.open_writer() {
@@ -132,12 +132,12 @@ impl Upper<Inode> {
         self.close_idle_writer();
     }
 
-    /// Closes the file if nobody can want it any more. Sleeps; to be called after something has
-    /// been written back, or dropped.
+    /// Closes the file if no process can write to it, and all is written back. Sleeps; to be called
+    /// after something has been written back, or dropped.
     pub(super) fn close_idle_writer(&self) {
         let idle = {
             let mut kept = self.kept().lock();
-            // Whoever of the two comes last sees it: the last user, or the last one who writes back.
+            // Of the two the one that comes last sees it: the last user, or the last writeback.
             let idle = kept.users == 0 && self.cache().is_written();
             idle.then(|| kept.file.take()).flatten()
         };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A block device that nobody else has for himself.
+//! A block device that is claimed from all others.
 
 use super::{not_supported, Mapping};
 use crate::bindings;
@@ -12,7 +12,7 @@ use kernel::{error::from_err_ptr, prelude::*};
 ///
 /// A filesystem that is mounted on the device has its metadata there, in buffers, which it changes
 /// with locks of its own, or those of its journal: the lock of a buffer is not among them. So it is
-/// refused where somebody has opened the device exclusively (a mount, swap, the device mapper,
+/// refused where the device is open exclusively (for a mount, swap, the device mapper,
 /// `O_EXCL`), and meanwhile they are.
 ///
 /// # Invariants
@@ -26,7 +26,7 @@ impl Claim {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` where somebody else has it; what opening it says.
+    /// `EOPNOTSUPP` where the device is claimed already; what opening it says.
     pub(super) fn of(mapping: &Mapping) -> Result<Option<Self>> {
         // SAFETY: By the type invariant the mapping has an inode.
         let file = from_err_ptr(unsafe { bindings::sp_mapping_claim(mapping.as_raw()) });

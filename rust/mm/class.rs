@@ -4,8 +4,8 @@
 //!
 //! | class | who can change it | what makes it stable |
 //! | --- | --- | --- |
-//! | kernel | whoever in the kernel owns it | nothing is needed |
-//! | waits | nobody until its writeback ends | nothing more is needed: its mapping waits |
+//! | kernel | its owner in the kernel | nothing is needed |
+//! | waits | no thread until its writeback ends | nothing more is needed: its mapping waits |
 //! | cache | write(2), stores through a mapping, the filesystem itself | lock, write-protect, wait for writeback; or copy |
 //! | anon | the process | copy |
 //! | pinned | the process, and devices that it gave it to | copy: write-protection does not stop DMA |

@@ -28,8 +28,8 @@ use kernel::{
 ///   folios of the same mapping. Whatever comes before the folios' locks in the kernel's order
 ///   (`i_rwsem`, a transaction of a journal that takes them that way) is taken before; not
 ///   `invalidate_lock`, which is needed to read what is not there.
-/// - A block device is opened exclusively meanwhile, so that nobody can mount it; and it is
-///   refused where it is mounted, or somebody else has it for himself: what a filesystem changes
+/// - A block device is opened exclusively meanwhile, so that it cannot be mounted; and it is
+///   refused where it is mounted, or open exclusively otherwise: what a filesystem changes
 ///   there it does with locks of its own.
 /// - Memory that was given to `get_user_pages()` without `FOLL_PIN`, as ptrace does, is not
 ///   protected and not reported.
@@ -70,8 +70,8 @@ pub enum RangeError {
     /// It changed all the time. `EBUSY`.
     Busy,
     /// What reading, waiting or allocating said: `EINTR` for a fatal signal, `EIO`, `ENOMEM`;
-    /// `EOPNOTSUPP` where folios do not hold the data, or where somebody else has the block device
-    /// for himself.
+    /// `EOPNOTSUPP` where folios do not hold the data, or where the block device is open
+    /// exclusively.
     Failed(Error),
 }
 

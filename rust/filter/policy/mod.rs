@@ -73,7 +73,7 @@ impl Facts {
         self.trust.decide(self.passes)
     }
 
-    /// Whether a changed write is rejected by the device, and nobody but us gets to know.
+    /// Whether a changed write is rejected by the device, and only the target gets to know.
     fn rejected(&self) -> bool {
         self.profile && self.checks && self.trusted()
     }

@@ -120,7 +120,7 @@ fn word(value: bool, yes: &'static str, no: &'static str) -> &'static str {
     }
 }
 
-/// What is trusted: what is known to be right, unless somebody knows better.
+/// What is trusted: what is known to be right, unless the administrator knows better.
 fn trusts(trust: Switch, passes: bool) -> bool {
     match trust {
         Switch::Auto => passes,

@@ -180,7 +180,7 @@ pub struct Open {
 pub struct Close {
     /// The name of the stable-pi device.
     pub name: String,
-    /// Remove it as soon as nobody uses it any more.
+    /// Remove it as soon as it is not in use any more.
     #[arg(long)]
     pub deferred: bool,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a command ends, for whoever reads the exit status.
+//! How a command ends, for scripts that read the exit status.
 
 use std::fmt;
 

@@ -5,7 +5,7 @@
 //!
 //! As with a write, a checksum is perfect, and the application changes its pages right before they
 //! are looked at. A write is stored torn, and settles later; both happen right before an interval is
-//! transferred, since at another time nobody would see the difference.
+//! transferred, since at another time no read would see the difference.
 
 use crate::choices::Choices;
 use filter::settle::{Event, Io, Outcome, Read, Reread};
@@ -167,7 +167,7 @@ impl<'a> Model<'a> {
         self.count(|step| *step == Step::Note(event))
     }
 
-    /// Somebody may write to an interval, or go on with that.
+    /// Another application may write to an interval, or its write goes on.
     fn write(&mut self, i: usize) {
         if self.in_flight[i] {
             if self.choices.flip() {

@@ -251,7 +251,7 @@ impl<'a> Model<'a> {
         Outcome::Ok
     }
 
-    /// Copies `n` intervals from `begin` on, and sends the copy down. Nobody can change a copy, so
+    /// Copies `n` intervals from `begin` on, and sends the copy down. No application can change a copy, so
     /// the device has no reason to reject it; whether it does all the same is up to it.
     fn submit_copy(&mut self, begin: u32, n: u32) -> Outcome {
         let piece = begin as usize..(begin + n) as usize;

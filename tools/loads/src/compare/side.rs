@@ -234,7 +234,7 @@ impl Side {
                 // SAFETY: See above.
                 let raw = unsafe { libc::open(path.as_ptr(), flags | libc::O_NONBLOCK, mode) };
                 let result = said(raw).map(|_| 0);
-                // SAFETY: A new descriptor that is nobody else's.
+                // SAFETY: A new descriptor, which has no other owner.
                 self.files[fd] = (raw >= 0).then(|| unsafe { OwnedFd::from_raw_fd(raw) });
                 self.direct[fd] = flags & libc::O_DIRECT != 0;
                 Answer::new(result)

@@ -139,7 +139,7 @@ fn interval(node: &Node) -> u64 {
         .unwrap_or(0)
 }
 
-/// Who verifies all that is read from a device, if somebody does.
+/// Who verifies all that is read from a device, if it is verified.
 fn verified_by(node: &Node) -> Option<String> {
     if node.is_stable() {
         let on = statuses(node).iter().all(|s| s.get("verify") == Some("on"));

@@ -96,7 +96,7 @@ pub struct Integrity {
     pub device_checks: bool,
     /// The block layer makes tuples for writes that have none.
     pub generates: bool,
-    /// The block layer verifies reads that nobody else verifies.
+    /// The block layer verifies reads that no layer above does.
     pub verifies: bool,
 }
 

@@ -134,8 +134,8 @@ impl Device {
     /// Writes the first bytes of a buffer.
     pub fn write_from(&self, buffer: &Buffer, offset: u64, bytes: u64) -> io::Result<()> {
         assert!(bytes as usize <= buffer.bytes);
-        // SAFETY: the buffer is that long, and lives longer than the call; that somebody changes
-        // it meanwhile is no matter to the kernel.
+        // SAFETY: the buffer is that long, and lives longer than the call; that another
+        // thread changes it meanwhile is no matter to the kernel.
         let n = unsafe {
             libc::pwrite(
                 self.file.as_raw_fd(),

@@ -121,7 +121,7 @@ struct Task(*mut ffi::DmTask);
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // SAFETY: `Task::new` has seen that it is one, and nobody else destroys it.
+        // SAFETY: `Task::new` has seen that it is one, and this alone destroys it.
         unsafe { ffi::dm_task_destroy(self.0) }
     }
 }
@@ -427,7 +427,7 @@ pub fn create(name: &str, target: &Target, read_only: bool) -> Result<()> {
     })
 }
 
-/// Removes a mapped device; with `deferred`, when nobody has it open any more.
+/// Removes a mapped device; with `deferred`, when it is not open any more.
 pub fn remove(name: &str, deferred: bool) -> Result<()> {
     let task = Task::of(ffi::DM_DEVICE_REMOVE, Id::Name(name))?;
     // SAFETY: the task is one.
