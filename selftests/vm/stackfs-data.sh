@@ -189,18 +189,14 @@ no_filesystem
 
 # Errors ------------------------------------------------------------------------
 
-table() {
-	dmsetup suspend --noflush --nolockfs low && dmsetup load low --table "$1" && dmsetup resume low
-}
-
 # broken FOLDER LOWER: what syncfs(2) says when the disk fails, and after its repair.
 broken() {
 	local pid rc=0
 	rm -f /run/stackfs-break
 	py syncfs "$@" >"$work/said" 2>&1 &
 	pid=$!
-	wait_for 60 test -e /run/stackfs-break && table "$bad" && rm /run/stackfs-break &&
-		wait_for 60 test -e /run/stackfs-break && table "$good" && rm /run/stackfs-break || rc=1
+	wait_for 60 test -e /run/stackfs-break && below breaks && rm /run/stackfs-break &&
+		wait_for 60 test -e /run/stackfs-break && below works && rm /run/stackfs-break || rc=1
 	wait "$pid" || rc=1
 	cat "$work/said"
 	return "$rc"
@@ -216,13 +212,7 @@ same_errors() {
 	[[ $one == *EIO* ]] && is "$two" "$one"
 }
 
-# Without a journal a failed write of data is all that fails.
-disk_of 64M
-length=$(blockdev --getsz "$loop")
-good="0 $length linear $loop 0" bad="0 $length flakey $loop 0 0 3600 1 error_writes"
-must map low "$good"
-must mkfs.ext4 -q -O ^has_journal /dev/mapper/low
-must mount_at "$below" /dev/mapper/low
+breakable "$below"
 mkdir "$alone" "$lower"
 stack
 ok "syncfs says what fails below" same_errors

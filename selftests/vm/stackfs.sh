@@ -174,20 +174,11 @@ ok "ENOSPC: fsync says so once to each open file" \
 	once "$enospc" $((8 << 20)) mount -o remount,size=32M "$below"
 no_filesystem
 
-# Without a journal a failed write of data is all that fails.
-table() {
-	dmsetup suspend --noflush --nolockfs low && dmsetup load low --table "$1" && dmsetup resume low
-}
-disk_of 64M
-length=$(blockdev --getsz "$loop")
-good="0 $length linear $loop 0" bad="0 $length flakey $loop 0 0 3600 1 error_writes"
-must map low "$good"
-must mkfs.ext4 -q -O ^has_journal /dev/mapper/low
-must mount_at "$below" /dev/mapper/low
+breakable "$below"
 stack "$above"
 must dd if=/dev/zero "of=$above/full" bs=1M count=4 conv=fsync
-must table "$bad"
-ok "EIO: fsync says so once to each open file" once "$eio" $((4 << 20)) table "$good"
+must below breaks
+ok "EIO: fsync says so once to each open file" once "$eio" $((4 << 20)) below works
 write_again() {
 	dd if=/dev/urandom "of=$above/full" bs=1M count=4 conv=fsync,notrunc && cmp "$above/full" "$below/full"
 }

@@ -24,3 +24,21 @@ fresh() {
 	must "mkfs.$1" -q "$2"
 	must mount_at "$3" "$2"
 }
+
+# breakable DIR: ext4 without a journal, where a failed write of data is all that fails, mounted
+# there; from "below breaks" to "below works" each write to its disk fails.
+breakable() {
+	local sectors
+	disk_of 64M
+	sectors=$(blockdev --getsz "$loop")
+	tables_below=([works]="0 $sectors linear $loop 0" [breaks]="0 $sectors flakey $loop 0 0 3600 1 error_writes")
+	must map low "${tables_below[works]}"
+	must mkfs.ext4 -q -O ^has_journal /dev/mapper/low
+	must mount_at "$1" /dev/mapper/low
+}
+declare -A tables_below
+
+# below works|breaks
+below() {
+	dmsetup suspend --noflush --nolockfs low && dmsetup load low --table "${tables_below[$1]}" && dmsetup resume low
+}
