@@ -13,7 +13,20 @@ unload_module() {
 
 # gone_module NAME: if it is there, it goes; for defer.
 gone_module() {
-	[ ! -e "/sys/module/$1" ] || wait_for 10 quiet rmmod "$1"
+	[ -e "/sys/module/$1" ] || return 0
+	[ "$1" != scsi_debug ] || wait_for 10 hosts_gone || return
+	wait_for 10 quiet rmmod "$1"
+}
+
+# hosts_gone: those of scsi_debug, if nothing uses the disks. The module does not wait for what removes
+# its targets when it goes (sdebug_tartget_cleanup_async() in 7.3), which finds then neither its folder in
+# debugfs nor its code: so they go before.
+hosts_gone() {
+	local hosts=/sys/bus/pseudo/drivers/scsi_debug/add_host
+	[ "$(</sys/module/scsi_debug/refcnt)" = 0 ] || return
+	[ "$(<$hosts)" = 0 ] || echo "-$(<$hosts)" >$hosts || return
+	# Targets without a disk stay in any case.
+	! compgen -G '/sys/kernel/debug/scsi_debug/target*:0:0' >/dev/null
 }
 
 # quiet COMMAND...: without what it prints, for what is tried often.

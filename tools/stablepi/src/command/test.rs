@@ -326,15 +326,44 @@ fn find() -> Option<String> {
     None
 }
 
+/// Whether the hosts of scsi_debug are gone; if nothing uses their disks, they soon are.
+///
+/// When the module goes, it does not wait for what removes its targets, which then may find neither
+/// its folder in debugfs nor its code (Linux 7.3). So they go before.
+fn hosts_are_gone() -> bool {
+    const HOSTS: &str = "/sys/bus/pseudo/drivers/scsi_debug/add_host";
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    if read("/sys/module/scsi_debug/refcnt").trim() != "0" {
+        return false;
+    }
+    let hosts = read(HOSTS);
+    if hosts.trim() != "0" {
+        let _ = fs::write(HOSTS, format!("-{}", hosts.trim()));
+        return false;
+    }
+    let left = fs::read_dir("/sys/kernel/debug/scsi_debug").map(|entries| {
+        entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // A target without a disk stays in any case.
+            name.starts_with("target") && name.ends_with(":0:0")
+        })
+    });
+    !left.unwrap_or(false)
+}
+
+fn rmmod(module: &str) -> bool {
+    Command::new("rmmod")
+        .arg(module)
+        .output()
+        .is_ok_and(|out| out.status.success())
+}
+
 impl Drop for Memory {
     fn drop(&mut self) {
         // udev may have the disk open for a moment.
         for _ in 0..100 {
-            if Command::new("rmmod")
-                .arg("scsi_debug")
-                .output()
-                .is_ok_and(|out| out.status.success())
-            {
+            if hosts_are_gone() && rmmod("scsi_debug") {
                 return;
             }
             std::thread::sleep(Duration::from_millis(100));
