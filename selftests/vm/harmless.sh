@@ -43,6 +43,10 @@ healthy() {
 		wait_for 60 eval "[ \"\$(<$md/sync_action)\" = idle ]" || return
 		is "$(<"$md/mismatch_cnt")" 0 || return
 	fi
+	if [ -e /sys/block/bcache0 ]; then
+		# A cache with too many errors is given up, and a backing device stopped.
+		[ -e /sys/block/bcache0/bcache/cache ] && is "$(</sys/block/bcache0/bcache/io_errors)" 0 || return
+	fi
 	fails eval "dmsetup status | grep -E 'Invalid|Fail|read_only'"
 }
 
@@ -85,6 +89,7 @@ beside "a snapshot" "pi ${small[*]} dev_size_mb=24" snapshot
 beside "the origin of a snapshot" "pi ${small[*]} dev_size_mb=24" 'snapshot origin'
 beside "dm-crypt" "pi ${small[*]}" crypt
 beside "dm-integrity" "plain ${small[*]}" 'integrity J'
+alike "bcache" "pi 2 ${small[*]}" bcache
 alike "a loop device" "pi ${small[*]}" loop
 
 # What the administrator does below while it is in use -----------------------------

@@ -29,6 +29,7 @@
 #   thin                                data and metadata
 #   snapshot [origin]                   origin and exceptions; the snapshot, or the origin
 #   cache [writeback|writethrough]      metadata, cache, origin
+#   bcache                              cache, backing device; written through
 #   multipath                           each leg is a path to the same
 #
 # "plain" and "pi" take window, too: pi "${window[*]}".
@@ -356,6 +357,46 @@ layer_cache() {
 	size=$(sectors_of "${legs[2]}")
 	mapped_as cache "0 $size cache ${legs[0]} ${legs[1]} ${legs[2]} 128 1 ${1:-writeback} smq 0"
 	legs=("$made")
+}
+
+layer_bcache() {
+	local leg dir
+	must modprobe bcache
+	defer gone_module bcache
+	((${#legs[@]} > 1)) || cut_at $(($(sectors_of "${legs[0]}") * 2 / 5 / 128 * 128))
+	for leg in "${legs[@]}"; do
+		must dd if=/dev/zero "of=$leg" bs=64k count=1 oflag=direct
+	done
+	# More than 512 buckets, fewer of which the kernel refuses.
+	must make-bcache --block 4k --bucket 8k -C "${legs[0]}" -B "${legs[1]}"
+	for leg in "${legs[@]}"; do
+		must registered "$leg"
+	done
+	made=/dev/bcache0
+	must wait_for 10 test -b "$made"
+	dir=/sys/block/${made##*/}/bcache
+	must wait_for 10 test -e "$dir/cache"
+	defer gone_bcache "$dir" "$(readlink -f "$dir/cache")"
+	# A small cache that writes back hangs in bch_bucket_alloc() when it is full (7.3), whatever is on top.
+	echo writethrough >"$dir/cache_mode"
+	echo 0 >"$dir/sequential_cutoff"
+	echo 0 >"$dir/cache/congested_read_threshold_us"
+	echo 0 >"$dir/cache/congested_write_threshold_us"
+	legs=("$made")
+}
+
+# registered DEVICE: with bcache.
+registered() {
+	echo "$1" >/sys/fs/bcache/register
+}
+
+# gone_bcache DEVICE SET: folders in /sys, for defer. Nothing is written back.
+gone_bcache() {
+	local dir
+	for dir; do
+		[ ! -e "$dir/stop" ] || echo 1 >"$dir/stop"
+	done
+	wait_for 20 test ! -e "$1" && wait_for 20 test ! -e "$2"
 }
 
 layer_multipath() {
