@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
+#include <asm/simd.h>
 #include <net/checksum.h>
 
 #include "events.h"
@@ -344,6 +345,11 @@ u64 sp_counters_sum(u64 __percpu *counters, unsigned int i)
 	return sum;
 }
 
+bool sp_may_use_simd(void)
+{
+	return may_use_simd();
+}
+
 void sp_trace_unstable_write(const struct sp_extent *extent,
 			     const struct sp_change *change,
 			     const struct sp_page_facts *facts,
@@ -365,6 +371,11 @@ void sp_trace_in_place(const struct sp_extent *extent, unsigned int class)
 void sp_trace_copy(const struct sp_extent *extent, unsigned int class, bool repair)
 {
 	trace_copy(extent, class, repair);
+}
+
+bool sp_trace_verify_enabled(void)
+{
+	return trace_verify_enabled();
 }
 
 void sp_trace_verify(const struct sp_extent *extent, u64 wait_ns, u64 verify_ns)

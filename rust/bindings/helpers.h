@@ -179,6 +179,8 @@ struct sp_tuple {
 	u16 app;
 };
 
+bool sp_may_use_simd(void);
+
 void sp_trace_unstable_write(const struct sp_extent *extent,
 			     const struct sp_change *change,
 			     const struct sp_page_facts *facts,
@@ -186,6 +188,7 @@ void sp_trace_unstable_write(const struct sp_extent *extent,
 bool sp_trace_in_place_enabled(void);
 void sp_trace_in_place(const struct sp_extent *extent, unsigned int class);
 void sp_trace_copy(const struct sp_extent *extent, unsigned int class, bool repair);
+bool sp_trace_verify_enabled(void);
 void sp_trace_verify(const struct sp_extent *extent, u64 wait_ns, u64 verify_ns);
 void sp_trace_read_mismatch(const struct sp_extent *extent,
 			    const struct sp_tuple *expected,

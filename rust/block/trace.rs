@@ -69,7 +69,14 @@ pub fn copy(extent: &Extent, class: mm::Class, repair: bool) {
     unsafe { bindings::sp_trace_copy(&extent.0, class as u32, repair) }
 }
 
-/// `stable_pi:verify`: a read was verified, after it had waited for a worker. Any context.
+/// Whether [`verify`] is traced: what it costs to take the time is to be spent only then.
+pub fn verify_is_enabled() -> bool {
+    // SAFETY: Can be called in any context.
+    unsafe { bindings::sp_trace_verify_enabled() }
+}
+
+/// `stable_pi:verify`: a read was verified, after it had waited for a worker, if for one. Any
+/// context.
 pub fn verify(extent: &Extent, wait_ns: u64, verify_ns: u64) {
     // SAFETY: The event only reads what it is given.
     unsafe { bindings::sp_trace_verify(&extent.0, wait_ns, verify_ns) }

@@ -91,7 +91,8 @@ struct Live {
 /// Written ── rejected, or to recheck ──▶ Suspect ── to be repaired ──▶ Unstable
 /// Copied ─── rejected ─────────────────▶ Rejected
 /// Fetched ── unless it failed ─────────▶ Arrived ── does not match ──▶ Doubtful
-///                                        for a look                   for what may wait
+///                                        for a look, by a worker      for a worker that
+///                                        or, if short, at once        may wait
 /// ```
 #[derive(Clone, Copy, Default)]
 pub enum State {
@@ -331,7 +332,10 @@ impl Target for StablePi {
             _ => return io.done(status),
         };
         *io.state() = suspect;
-        io.defer()
+        match suspect {
+            State::Arrived(..) if bytes <= read::SHORT => io.look_here(),
+            _ => io.defer(),
+        }
     }
 
     fn look(&self, mut io: Io<'_, Self, Looking>) -> Looked {

@@ -31,6 +31,10 @@ use crate::{
     pi,
 };
 
+/// The bytes of the longest read that is verified where it ends, which takes less time than to wake
+/// a worker, and about as long as an interrupt may.
+pub(super) const SHORT: u32 = 16 << 10;
+
 /// A read that is to be verified.
 #[derive(Clone, Copy)]
 pub struct Fetched {
@@ -99,7 +103,10 @@ pub(super) fn look(
     fetched: Fetched,
     first: Status,
 ) -> Looked {
-    let wait_ns = io.nanoseconds_since_deferred();
+    let wait_ns = match trace::verify_is_enabled() {
+        true => io.nanoseconds_since_deferred(),
+        false => 0,
+    };
     let from = filter.destination(fetched.sector);
     let mut arrived = Arrived {
         from,
@@ -166,6 +173,9 @@ fn trace_verify<P: Deferred>(
     from: &Destination<'_>,
     wait_ns: u64,
 ) {
+    if !trace::verify_is_enabled() {
+        return;
+    }
     let verify_ns = io.nanoseconds_since_deferred().saturating_sub(wait_ns);
     trace::verify(&filter.extent(from, io.data_bytes()), wait_ns, verify_ns);
 }

@@ -112,6 +112,16 @@ ok "each of them was verified" holds "$reads_verified >= $reads && $false_alarms
 ok "and traced" is "$(traced ' verify: ')" "$reads_verified"
 ok "on each processor" is "$(grep -oE '\[[0-9]+\]' "$work/trace" | sort -u | wc -l)" "$(nproc)"
 
+# woken BYTES: how often a worker was called for 8 reads of that length.
+woken() {
+	must trace_on workqueue:workqueue_queue_work
+	must dd if=/dev/mapper/t of=/dev/null bs="$1" count=8 iflag=direct
+	trace_off
+	traced ' workqueue=stable-pi/look '
+}
+ok "short ones are verified where they end, without a worker" is "$(woken 16384)" 0
+ok "longer ones by a worker" is "$(woken 20480)" 8
+
 must write_at 4096 64
 good=$(content /dev/mapper/t 4100 1)
 corrupt 4100

@@ -38,8 +38,9 @@ pub trait Target: Sized + Send + Sync + 'static {
     /// Looks at an I/O that ended with `status`. Any context; must not sleep.
     fn end_io(&self, io: Io<'_, Self, Completing>, status: Status) -> Ended;
 
-    /// Looks at an I/O that `end_io` deferred. Process context; must not wait for the device, for
-    /// another I/O or for memory, since the I/O behind it would wait as well.
+    /// Looks at an I/O that `end_io` deferred: in process context, where it must not wait for the
+    /// device, for another I/O or for memory, since the I/O behind it would wait as well; or in any
+    /// context, must not sleep, where `end_io` said [`look_here`](Io::look_here).
     fn look(&self, io: Io<'_, Self, Looking>) -> Looked;
 
     /// Does what `look` handed on, and says how the I/O ended. Process context; may sleep, on

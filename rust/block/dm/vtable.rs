@@ -4,7 +4,7 @@
 
 use super::{
     instance::Instance,
-    io::{Completing, Io, Mapping, PerIo},
+    io::{Completing, Ending, Io, Mapping, PerIo},
     Setup,
     Target, //
 };
@@ -160,17 +160,23 @@ impl<T: Target> Registration<T> {
         };
         // SAFETY: Device mapper passes a valid pointer.
         let status = Status::from_raw(unsafe { *error });
-        match instance.target.end_io(io, status).0 {
+        let ended = match instance.target.end_io(io, status).0 {
+            Ending::With(status) => Some(status),
+            // SAFETY: The bio is not touched any more after this if it returns `None`.
+            Ending::Here => unsafe { Io::<'_, T, Completing>::look(bio) },
+            Ending::Deferred => {
+                // SAFETY: The bio is not touched any more after this.
+                unsafe { Io::<'_, T, Completing>::queue(bio, instance) };
+                None
+            }
+        };
+        match ended {
             Some(status) => {
                 // SAFETY: As above.
                 unsafe { *error = status.as_raw() };
                 bindings::SP_DM_ENDIO_DONE
             }
-            None => {
-                // SAFETY: The bio is not touched any more after this.
-                unsafe { Io::<'_, T, Completing>::queue(bio, instance) };
-                bindings::SP_DM_ENDIO_INCOMPLETE
-            }
+            None => bindings::SP_DM_ENDIO_INCOMPLETE,
         }
     }
 

@@ -2,7 +2,7 @@
 
 //! What can be done with an I/O that has ended below.
 
-use super::{Completing, Ended, Io, Looking, PerIo};
+use super::{Completing, Ended, Ending, Io, Looking, PerIo};
 use crate::{
     bindings,
     block::{
@@ -56,13 +56,48 @@ impl<'a, T: Target> Io<'a, T, Completing> {
     /// Ends the I/O with `status`.
     pub fn done(mut self, status: Status) -> Ended {
         self.finish();
-        Ended(Some(status))
+        Ended(Ending::With(status))
     }
 
-    /// Leaves the I/O to [`Target::look`].
-    pub fn defer(mut self) -> Ended {
+    /// Leaves the I/O to [`Target::look`], in a worker.
+    pub fn defer(self) -> Ended {
+        self.end_later(Ending::Deferred)
+    }
+
+    /// Leaves the I/O to [`Target::look`], in this context if the FPU may be used here, without which
+    /// a checksum takes many times as long; else in a worker.
+    ///
+    /// For what is short: this may be an interrupt, and nothing else goes on meanwhile.
+    pub fn look_here(self) -> Ended {
+        // SAFETY: It only looks at what the CPU is doing.
+        match unsafe { bindings::sp_may_use_simd() } {
+            true => self.end_later(Ending::Here),
+            false => self.defer(),
+        }
+    }
+
+    fn end_later(mut self, ending: Ending) -> Ended {
         self.per_mut().deferred = Some(Instant::now());
-        Ended(None)
+        Ended(ending)
+    }
+
+    /// Has the target look at the I/O whose bio this is, after it asked to. Returns how the I/O
+    /// ends, or `None` where a worker has it now. Does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// `bio` must be a clone of a target of type `T`, whose end_io function returns
+    /// `DM_ENDIO_INCOMPLETE` next, and touches it no more, if this returns `None`.
+    pub(in crate::block::dm) unsafe fn look(bio: *mut bindings::bio) -> Option<Status> {
+        // SAFETY: The caller vouches for the bio.
+        let per = unsafe { PerIo::<T>::of(bio) };
+        // SAFETY: The area is initialised; the I/O is in nobody else's hands.
+        let work = unsafe { (*per).work.get() };
+        // SAFETY: As above.
+        let status = unsafe { Io::<'_, T, Looking>::look(work) }?;
+        // SAFETY: The target has not handed the I/O on, so it is ours still.
+        unsafe { Io::<'_, T, Looking>::from_work(work) }.finish();
+        Some(status)
     }
 
     /// Queues the I/O whose bio this is, after the target deferred it.

@@ -42,12 +42,11 @@ impl<'a, T: Target, P: Deferred> Io<'a, T, P> {
     ///
     /// # Safety
     ///
-    /// `work` must be that of a [`PerIo`] that was queued for phase `P`, and is ours now.
+    /// `work` must be that of an initialised [`PerIo`] in phase `P`, which is ours now.
     pub(super) unsafe fn from_work(work: *mut bindings::work_struct) -> Self {
         // The work item is the first field.
         let per = work.cast::<PerIo<T>>();
-        // SAFETY: What was queued is part of an initialised `PerIo`, which is ours now; the instance
-        // outlives its I/O.
+        // SAFETY: The caller vouches for the `PerIo`; the instance outlives its I/O.
         let (bio, instance) = unsafe { ((*per).bio.as_ptr(), (*per).instance.as_ref()) };
         // INVARIANT: As above; the bio has ended and device mapper has not been told.
         Self {
@@ -115,23 +114,34 @@ impl<T: Target> Io<'_, T, Looking> {
     ///
     /// Must be called by the workqueue for a work item that [`Io::queue`] queued.
     pub(super) unsafe extern "C" fn work_callback(work: *mut bindings::work_struct) {
+        // SAFETY: What was queued is initialised, and ours now.
+        if let Some(status) = unsafe { Self::look(work) } {
+            // SAFETY: The target has not handed the I/O on, so it is ours still.
+            unsafe { Self::from_work(work) }.report(status);
+        }
+    }
+
+    /// Has the target look at the I/O whose work item this is. Returns how the I/O ends, or `None`
+    /// where it was handed on to a worker that may wait. Does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// As for [`from_work`](Self::from_work); the work item must not be queued.
+    pub(super) unsafe fn look(work: *mut bindings::work_struct) -> Option<Status> {
         // SAFETY: The caller vouches for it.
         let mut io = unsafe { Self::from_work(work) };
-        // Metadata is the worker's to use now.
+        // Metadata is ours to use now.
         io.detach();
         let (bio, instance) = (io.bio.as_raw(), io.instance);
         if let Some(status) = instance.target.look(io).0 {
-            // SAFETY: The target has not handed the I/O on, so it is ours still.
-            unsafe { Self::from_work(work) }.report(status);
-            return;
+            return Some(status);
         }
         // SAFETY: The bio is the I/O's, which is there until the work function runs.
         let queue = match unsafe { Bio::from_raw(bio) }.is_write() {
             true => &instance.repairs,
             false => &instance.rereads,
         };
-        // SAFETY: The work item runs right now, so it is not queued; the I/O is not touched any more
-        // after this.
+        // SAFETY: The work item is not queued; the I/O is not touched any more after this.
         unsafe {
             bindings::init_work_with_key(
                 work,
@@ -142,6 +152,7 @@ impl<T: Target> Io<'_, T, Looking> {
             );
             queue.queue(work);
         }
+        None
     }
 
     /// Compares the data, as it is now, with the tuples that were read with it, for `payload` or,

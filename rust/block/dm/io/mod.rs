@@ -57,7 +57,17 @@ pub struct Mapped(pub(super) i32);
 
 /// Says that [`Completing`] is over; only what ends it makes one.
 #[must_use]
-pub struct Ended(pub(super) Option<Status>);
+pub struct Ended(pub(super) Ending);
+
+/// What becomes of an I/O that has ended below.
+pub(super) enum Ending {
+    /// It ends with this.
+    With(Status),
+    /// The target looks at it here and now.
+    Here,
+    /// A worker has the target look at it.
+    Deferred,
+}
 
 /// Says that [`Looking`] is over; only what ends it makes one.
 #[must_use]
