@@ -13,6 +13,7 @@ import os
 import signal
 import stat
 import struct
+import subprocess
 import sys
 import time
 
@@ -136,6 +137,8 @@ def reserve():
     """
     os.chmod(where, 0o777)
     say("user", as_user(fill, at("full")))
+    say("allocated", as_user(allocate, at("allocated")))
+    say("directly", as_user(fill_directly, at("direct")))
     left = os.statvfs(where)
     say("left", left.f_bavail * left.f_frsize < 128 << 10, left.f_bfree * left.f_frsize > 1 << 20)
     path = write("root", b"r" * (512 << 10))
@@ -149,6 +152,50 @@ def reserve():
     say("in the user's file", tried(synchronized, at("theirs")))
     write("ours", b"r", 0o666)
     say("in root's file", as_user(synchronized, at("ours")))
+    # What root has written before a user opens the file for writing, too.
+    fd = os.open(write("both", b"r", 0o666), os.O_WRONLY)
+    os.write(fd, b"r" * (2 << 20))
+    held = opened_by_user(at("both"))
+    say("before the user", tried(os.fsync, fd))
+    os.close(held)
+    os.close(fd)
+
+
+def reserve_group():
+    """What is reserved for a group is to be had for who is in it, and for nobody else."""
+    os.chmod(where, 0o777)
+    say("user", as_user(fill, at("full")))
+    say("left", os.statvfs(where).f_bfree * os.statvfs(where).f_frsize > 1 << 20)
+    say("of the group", as_user(fill, at("more"), groups=(USER, OTHER_GROUP)))
+    say("left", os.statvfs(where).f_bfree * os.statvfs(where).f_frsize > 1 << 20)
+
+
+def allocate(path):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.posix_fallocate(fd, 0, 1 << 20)
+        return "ok"
+    finally:
+        os.close(fd)
+
+
+def fill_directly(path):
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT, 0o644)
+    memory = mmap.mmap(-1, 1 << 20)
+    try:
+        while True:
+            os.write(fd, memory)
+    finally:
+        os.close(fd)
+
+
+def opened_by_user(path):
+    """For writing; it is the caller's."""
+    os.seteuid(USER)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT)
+    finally:
+        os.seteuid(0)
 
 
 def synchronized(path):
@@ -164,13 +211,34 @@ def synchronized(path):
 
 
 def quota():
-    """A hard limit of 4 MiB for the user."""
+    """A hard limit of 4 MiB for the user. LOWER is the folder below, and MOUNT where that is mounted."""
     os.chmod(where, 0o777)
     say("user", as_user(fill, at("full")))
     os.sync()
     say("within", os.stat(at("full")).st_blocks <= 8192)
     write("root", b"r" * (8 << 20))
     say("given away", tried(os.chown, at("root"), USER, USER))
+    os.unlink(at("full"))
+    os.unlink(at("root"))
+    # What was accepted, by write(2) or by the page cache, is there when the limit has gone.
+    lower, mount = sys.argv[3:5]
+    data = os.urandom(8 << 20)
+    fd = opened_by_user(at("late"))
+    os.seteuid(USER)
+    accepted = 0
+    try:
+        while accepted < len(data):
+            accepted += os.write(fd, data[accepted : accepted + 65536])
+        os.fsync(fd)
+        say("no limit")
+    except OSError as e:
+        say("late", errno.errorcode[e.errno])
+    os.seteuid(0)
+    subprocess.run(["setquota", "-u", str(USER), "0", "0", "0", "0", mount], check=True)
+    say("later", accepted > 0, tried(os.fsync, fd))
+    os.close(fd)
+    with open(os.path.join(lower, "late"), "rb") as file:
+        say("there", file.read(accepted) == data[:accepted])
 
 
 def capabilities():

@@ -118,24 +118,28 @@ done
 
 make=(-m 20 -b 4096)
 must truncate -s 40M "$work/image"
+# limited alone|stacked CASE OPTIONS
 limited() {
 	local where=$1
 	must mkfs.ext4 -q -F "${make[@]}" "$work/image"
-	must mount_at "$below" -o loop "$work/image"
+	must mount_at "$below" -o "loop,$3" "$work/image"
 	again
 	case $where in
-	stacked) what reserve "$above" ;;
-	alone) what reserve "$below/alone" ;;
+	stacked) what "$2" "$above" ;;
+	alone) what "$2" "$below/alone" ;;
 	esac >"$work/$where"
 	umount_all
 }
+# reserved CASE OPTIONS LINE
 reserved() {
-	limited alone
-	limited stacked
+	limited alone "$1" "$2"
+	limited stacked "$1" "$2"
 	cat "$work/alone"
-	grep -qx "left True True" "$work/alone" && diff "$work/alone" "$work/stacked"
+	grep -qx "$3" "$work/alone" && diff "$work/alone" "$work/stacked"
 }
-ok "ext4: what is reserved is for root" reserved
+ok "ext4: what is reserved is for root" reserved reserve resuid=0 "left True True"
+ok "ext4: what is reserved for a group is for who is in it" \
+	reserved reserve_group resgid=1001 "left False"
 make=()
 
 quotas() {
@@ -146,8 +150,8 @@ quotas() {
 		must setquota -u 1000 0 4096 0 0 "$below"
 		again
 		case $where in
-		stacked) what quota "$above" ;;
-		alone) what quota "$below/alone" ;;
+		stacked) what quota "$above" "$below/stacked" "$below" ;;
+		alone) what quota "$below/alone" "$below/alone" "$below" ;;
 		esac >"$work/$where"
 		umount_all
 	done
