@@ -316,6 +316,7 @@ def confined():
         ("read", lambda: use("file", os.O_RDONLY, lambda fd: os.pread(fd, 4, 40000))),
         ("write", lambda: use("file", os.O_RDWR, lambda fd: (os.write(fd, b"more"), os.fsync(fd)))),
         ("create", lambda: use("new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, os.fsync)),
+        ("unnamed", lambda: use(".", os.O_RDWR | os.O_TMPFILE, lambda fd: os.write(fd, b"more"))),
         ("truncate", lambda: os.truncate(at("file"), 100)),
         ("list", lambda: sorted(os.listdir(where))),
         ("stat", lambda: os.stat(at("file")).st_size),
