@@ -175,6 +175,17 @@ noatime_above() {
 ok "noatime above" noatime_above
 options=()
 
+noatime_below() {
+	no_stack
+	again
+	must mount -o remount,bind,noatime "$below"
+	same access "O_NOATIME file:False dir:False link:False" && fails grep -q True "$work/alone"
+	local rc=$?
+	must mount -o remount,bind,relatime "$below"
+	return "$rc"
+}
+ok "noatime below" noatime_below
+
 # restricts OPTION REGEX: a mount of the filesystem below that has it, and no stack does.
 restricts() {
 	no_stack
