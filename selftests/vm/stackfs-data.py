@@ -198,6 +198,15 @@ def writer():
     between = open_files()
     check(between < before + 50, f"{between - before} files are open that nobody has open")
     os.sync()
+    # As soon as it is written: a lease says whether somebody has it open for writing.
+    for i in range(20):
+        with open(at(f"leased{i}"), "wb") as file:
+            file.write(b"data")
+        fd = os.open(below(f"leased{i}"), os.O_RDONLY)
+        os.sync()
+        leased = tried(fcntl.fcntl, fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        check(leased == 0, f"what was written is open below: {leased}")
+        os.close(fd)
     # What is mapped is written back after it was closed.
     fd = os.open(at("mapped"), os.O_RDWR | os.O_CREAT)
     os.ftruncate(fd, 4 * K)
