@@ -16,6 +16,7 @@ import sys
 
 sys.dont_write_bytecode = True
 from expect import check, fails, tried  # noqa: E402
+from uring import OP_READ, Ring  # noqa: E402
 
 libc = ctypes.CDLL(None, use_errno=True)
 KEEP, PUNCH, COLLAPSE, ZERO, INSERT = 1, 2, 8, 16, 32
@@ -141,6 +142,48 @@ def unwritten():
         file.write(data)
     fd = os.open(at("unwritten"), os.O_RDWR | os.O_CREAT)
     os.pwrite(fd, data, 0)
+    os.close(fd)
+
+
+# What is dirty when the mount is read-only -------------------------------------
+
+COMMIT = 3 << 30 | 32 << 16 | ord("s") << 8 | 1
+SYS_cachestat = 451
+
+
+def is_dirty(fd):
+    """Something of it is, in the page cache."""
+    counts = ctypes.create_string_buffer(40)
+    said(libc.syscall(SYS_cachestat, fd, ctypes.create_string_buffer(16), counts, 0))
+    return struct.unpack_from("<Q", counts, 8)[0] > 0
+
+
+def pinned():
+    """A read from a device that is suspended goes into a page of a file that nobody has open or mapped
+    any more, and the mount is read-only by then.
+    """
+    fd = os.open(at("pinned"), os.O_RDWR | os.O_CREAT)
+    os.ftruncate(fd, 4 * K)
+    libc.mmap.restype = ctypes.c_void_p
+    address = libc.mmap(None, 4 * K, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, ctypes.c_long(0))
+    ring = Ring()
+    source = os.open(sys.argv[4], os.O_RDONLY | os.O_DIRECT)
+    ring.push(OP_READ, source, [(ctypes.c_char * (4 * K)).from_address(address)], 0)
+    ring.submit()
+    # A commit says how many pages are pinned.
+    frozen = 0
+    while not frozen:
+        argument = bytearray(struct.pack("<QQ16x", 0, 4 * K))
+        fcntl.ioctl(fd, COMMIT, argument)
+        frozen = struct.unpack_from("<I", argument, 20)[0]
+    said(libc.munmap(ctypes.c_void_p(address), ctypes.c_long(4 * K)))
+    os.close(fd)
+    open("/run/stackfs-pinned", "w").close()
+    ring.submit(wait=1)
+    check([result for _, result in ring.completions()] == [4 * K], "the read has failed")
+    fd = os.open(at("pinned"), os.O_RDONLY)
+    while not is_dirty(fd):
+        libc.usleep(10_000)
     os.close(fd)
 
 

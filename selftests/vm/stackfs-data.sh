@@ -89,17 +89,17 @@ readonly_below() {
 	mount -o remount,ro "$below" && mount -o remount,rw "$below"
 }
 
-# kept: what is dirty when the mount becomes read-only, and goes, is below.
-kept() {
+# by_hand COMMAND...: while nothing is written back by itself.
+by_hand() {
 	local interval status=0
 	interval=$(</proc/sys/vm/dirty_writeback_centisecs)
 	echo 0 >/proc/sys/vm/dirty_writeback_centisecs
-	outlives || status=$?
+	"$@" || status=$?
 	echo "$interval" >/proc/sys/vm/dirty_writeback_centisecs
 	return "$status"
 }
 
-# outlives: for kept, while nothing is written back by itself.
+# outlives: what is dirty when the mount becomes read-only, and goes, is below.
 outlives() {
 	head -c 1M /dev/urandom >"$work/random"
 	head -c 1M /dev/zero >"$lower/old"
@@ -125,6 +125,21 @@ refused_readonly() {
 	rm "$lower/filler"
 	mount -o remount,ro "$above" && cmp "$work/wanted" "$lower/unwritten" || return
 	mount -o remount,rw "$above"
+}
+
+# written_last: what a device writes to a page while the mount is read-only is below after umount.
+written_last() {
+	local pid rc=0
+	rm -f /run/stackfs-pinned
+	must dmsetup suspend --nolockfs --noflush slow
+	py pinned "$above" "$lower" /dev/mapper/slow &
+	pid=$!
+	wait_for 60 test -e /run/stackfs-pinned && mount -o remount,ro "$above" || rc=1
+	must dmsetup resume slow
+	wait "$pid" || rc=1
+	unstack && cmp -n 4096 /dev/mapper/slow "$lower/pinned" || rc=1
+	stack
+	return "$rc"
 }
 
 # Where the folder below is another one, nobody says that it is that one now.
@@ -166,7 +181,7 @@ for type in "${types[@]}"; do
 	ok "$type: sizes, mounted anew" same_sizes_after
 	ok "$type: tar finds what was just written" archived
 	ok "$type: the file system below can become read-only" readonly_below
-	ok "$type: what is dirty outlives remount and umount" kept
+	ok "$type: what is dirty outlives remount and umount" by_hand outlives
 	no_filesystem
 done
 
@@ -177,6 +192,13 @@ for type in ext4 tmpfs; do
 	ok "$type: the folder below stays" refused_folder
 	no_filesystem
 done
+
+filesystem ext4 20M
+disk_of 1M
+must map slow "0 2048 linear $loop 0"
+must dd if=/dev/urandom of=/dev/mapper/slow bs=4096 count=1 oflag=direct
+ok "what gets dirty on a read-only mount outlives umount" by_hand written_last
+no_filesystem
 
 filesystem ext4 20M
 if [ -e /sys/power/pm_test ]; then
