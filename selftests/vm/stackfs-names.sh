@@ -41,11 +41,11 @@ renamed() {
 	mkdir -p "$1/dir/inner"
 	chmod 777 "$1/dir"
 	inside "$1/dir/inner/mount"
-	names renamed "$1" "$(scaled 300)" || return
+	names renamed "$1" "$(scaled 3000)" || return
 	umount "$1/dir/inner/mount" && rm -r "$1/dir"
 }
 for dir in "$below/alone" "$above"; do
-	ok "${dir##*/}: a file that is being made is there" names created "$dir" "$(scaled 300)"
+	ok "${dir##*/}: a file that is being made is there" names created "$dir" "$(scaled 3000)"
 	ok "${dir##*/}: a rename takes along what is mounted" renamed "$dir"
 	ok "${dir##*/}: eight at once" names busy "$dir" "${SELFTEST_SOAK:-10}"
 done
