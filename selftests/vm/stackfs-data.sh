@@ -244,17 +244,22 @@ no_filesystem
 
 group=/sys/fs/cgroup/stackfs-data
 
-# charged FOLDER: writes more than its group may have; it does not get it.
-charged() {
-	local rc killed
+# in_group COMMAND...: which may have 24 MiB.
+in_group() {
 	echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 	mkdir -p "$group"
 	echo 24M >"$group/memory.max"
 	echo 0 >"$group/memory.swap.max" 2>/dev/null
 	(
 		echo 0 >"$group/cgroup.procs"
-		exec dd if=/dev/zero "of=$1/big" bs=1M count=96 conv=fsync status=none
+		exec "$@"
 	)
+}
+
+# charged FOLDER: writes more than its group may have; it does not get it.
+charged() {
+	local rc killed
+	in_group dd if=/dev/zero "of=$1/big" bs=1M count=96 conv=fsync status=none
 	rc=$?
 	killed=$(sed -n 's/^oom_kill //p' "$group/memory.events")
 	note "$(du -m "$below" | tail -n 1), status $rc, $(tr '\n' ' ' <"$group/memory.events")"
@@ -264,8 +269,27 @@ charged() {
 	holds "$rc != 0 && $killed > 0"
 }
 
+# charged_later FOLDER: what was written while the group had memory for it is there when it has more:
+# on a stack it needs twice as much, and nobody is there to be killed.
+charged_later() {
+	head -c 16M /dev/urandom >"$work/random"
+	in_group dd "if=$work/random" "of=$1/late" bs=1M status=none || return
+	sync "$1/late" 2>"$work/said"
+	cat "$work/said"
+	echo max >"$group/memory.max"
+	sync "$1/late" && cmp "$work/random" "$1/late" || return
+	[ "$1" = "$alone" ] || {
+		grep -q "No space left" "$work/said" && cmp "$work/random" "$lower/late" || return
+	}
+	rm "$1/late"
+	echo 1 >/proc/sys/vm/drop_caches
+	wait_for 20 rmdir "$group"
+}
+
 filesystem tmpfs 300M
 ok "tmpfs alone: who writes too much is killed" charged "$alone"
 ok "tmpfs below: so is who writes above" charged "$above"
+ok "tmpfs alone: what a group has memory for is there" by_hand charged_later "$alone"
+ok "tmpfs below: so is what it has only later" by_hand charged_later "$above"
 no_filesystem
 finish
