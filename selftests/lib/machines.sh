@@ -59,9 +59,20 @@ run_here() {
 
 # The kernel log has room for a test; on the debug kernel each object's origin
 # is kept, so that selftests/watch.sh can say whose it is.
-machine_options=(--env SELFTEST_SCALE --env SELFTEST_SOAK --append log_buf_len=4M)
+machine_options=(--env SELFTEST_SCALE --env SELFTEST_SOAK --env SELFTEST_TREE --append log_buf_len=4M)
 [ "$kernel" = stock ] ||
 	machine_options+=(--no-kmemleak --append 'slab_debug=U,kmalloc-*,bio*,dm*')
+
+# pack_tree: for selftests/guest, what the tests run again and again, in one file. Sets
+# SELFTEST_TREE to that, and to what is in it.
+pack_tree() {
+	local path paths=()
+	for path in selftests tools/bpftrace qemu/scan-log build/cargo/release/{loads,stablepi}; do
+		[ ! -e "$path" ] || paths+=("$path")
+	done
+	tar -cf "$scratch/tree" "${paths[@]}"
+	export SELFTEST_TREE="build/${scratch##*/}/tree ${paths[*]}"
+}
 
 # set_patience: how many times longer than on an idle machine a test may take: by the load
 # of this one. A test that hangs is ended in time where nothing else runs, and one that is
