@@ -58,7 +58,7 @@ impl Call {
         match random.below(100) {
             0..20 => Self::random_name(random),
             20..25 => Self::Close { fd },
-            _ => Self::random_file(random, fd, side.is_direct(fd)),
+            _ => Self::random_file(random, fd, side),
         }
     }
 
@@ -78,7 +78,8 @@ impl Call {
         }
     }
 
-    fn random_file(random: &mut Random, fd: usize, direct: bool) -> Self {
+    fn random_file(random: &mut Random, fd: usize, side: &Side) -> Self {
+        let direct = side.is_direct(fd);
         let other = random.below(FDS as u64) as usize;
         // What is not aligned and direct succeeds where there is a hole and fails where zeroes are
         // written, and a write may be done up to there: which of the two a filesystem chooses.
@@ -142,13 +143,21 @@ impl Call {
                 fd,
                 data: random.below(2) == 0,
             },
-            69..72 => Self::Copy {
-                from: other,
-                fd,
-                source: offset,
-                offset: self::offset(random),
-                len,
-            },
+            69..72 => {
+                // What is read is direct if that file is.
+                let (source, len) = if side.is_direct(other) {
+                    (aligned(offset), aligned(len) + PAGE as i64)
+                } else {
+                    (offset, len)
+                };
+                Self::Copy {
+                    from: other,
+                    fd,
+                    source,
+                    offset: self::offset(random),
+                    len,
+                }
+            }
             72..74 => Self::Send {
                 from: other,
                 fd,
