@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -S
 # SPDX-License-Identifier: GPL-2.0
 """Stores into a shared mapping, one at a time, and what is needed around them.
 
@@ -14,7 +14,6 @@ mkwrite.py byte FILE OFFSET		print a byte of it
 The process has the name that this was called by.
 """
 
-import ctypes
 import mmap
 import os
 import sys
@@ -50,6 +49,8 @@ def main():
         fd = os.open(path, os.O_RDWR)
         os.write(fd, bytes([int(rest[1])]) * int(rest[0]))
     elif how == 'writeback':
+        import ctypes
+
         libc = ctypes.CDLL(None, use_errno=True)
         fd = os.open(path, os.O_RDWR)
         if libc.sync_file_range(fd, ctypes.c_longlong(0), ctypes.c_longlong(0),

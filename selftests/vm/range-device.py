@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -S
 # SPDX-License-Identifier: GPL-2.0
 """range-device.py DEVICE [FOLDER]: stable ranges of a block device: of one that is mounted
 at FOLDER, or of one that nobody has for himself.
