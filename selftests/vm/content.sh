@@ -25,9 +25,9 @@ note "huge pages: $(</proc/sys/vm/nr_hugepages)"
 
 for policy in optimistic copy wait; do
 	protect "policy:$policy" recheck:on app_tag:7
-	ok "$policy: writes of 512 bytes" verified 100 512 --size 1M
-	ok "$policy: writes of 20 KiB" verified 100 20K --size 4M
-	ok "$policy: writes of 4 MiB from huge pages" verified 25 4M --size 32M --huge
+	ok "$policy: writes of 512 bytes" verified 40 512 --size 1M
+	ok "$policy: writes of 20 KiB" verified 40 20K --size 4M
+	ok "$policy: writes of 4 MiB from huge pages" verified 8 4M --size 32M --huge
 	for shift in 0 1536; do
 		ok "$policy: pieces $shift bytes into their pages" \
 			written $((shift * 8)) vector "$shift" 512 4096 1536 8192 3584 512 5120 4608
