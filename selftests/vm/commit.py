@@ -53,22 +53,25 @@ def below(path, place, length=8):
         return os.pread(file.fileno(), length, place)
 
 
-def store_mapped(fd):
-    mapped = mmap.mmap(fd, SIZE)
+def numbers():
+    """For a writer: a number and a place on a page, which is another one each time. With a store
+    there, too, there is something to be written between the two that count."""
     number = 0
     while True:
         number += 1
-        data = struct.pack('<Q', number)
-        for place in PLACES:
+        yield struct.pack('<Q', number), number * PAGE % SIZE + 8
+
+
+def store_mapped(fd):
+    mapped = mmap.mmap(fd, SIZE)
+    for data, between in numbers():
+        for place in *PLACES, between:
             mapped[place:place + 8] = data
 
 
 def write(fd):
-    number = 0
-    while True:
-        number += 1
-        data = struct.pack('<Q', number)
-        for place in PLACES:
+    for data, between in numbers():
+        for place in *PLACES, between:
             os.pwrite(fd, data, place)
 
 
@@ -205,8 +208,8 @@ def full(upper, _lower):
 
 
 SET = 3 << 30 | 24 << 16 | ord('s') << 8 | 2
-# More folios than a stable range has.
-SET_SIZE = 400 * PAGE
+# The first one has more folios than a stable range.
+SET_SIZES = 400 * PAGE, 24 * PAGE, 24 * PAGE
 
 
 def commit_set(*parts):
@@ -219,30 +222,36 @@ def commit_set(*parts):
 
 
 def whole(fds):
-    return [(fd, 0, SET_SIZE) for fd in fds]
+    return [(fd, 0, size) for fd, size in zip(fds, SET_SIZES)]
+
+
+def fill(fds, byte):
+    """Page by page, so that the folios have one each."""
+    for fd, size in zip(fds, SET_SIZES):
+        for page in range(0, size, PAGE):
+            os.pwrite(fd, byte * PAGE, page)
 
 
 def make_set(upper):
     fds = [os.open(f'{upper}{i}', os.O_RDWR | os.O_CREAT | os.O_TRUNC) for i in range(3)]
-    for fd in fds:
-        for page in range(0, SET_SIZE, PAGE):
-            os.pwrite(fd, bytes(PAGE), page)
-        os.fsync(fd)
+    fill(fds, b'\0')
+    sync_set(fds)
     return fds
 
 
 def store_set(fds):
     """A number in each of the files, one after the other, the last one by write(2), and more pages."""
-    mapped = [mmap.mmap(fd, SET_SIZE) for fd in fds]
+    mapped = [mmap.mmap(fd, size) for fd, size in zip(fds, SET_SIZES)]
+    last = SET_SIZES[1] - PAGE
     number = 0
     while True:
         number += 1
         data = struct.pack('<Q', number)
         mapped[0][0:8] = data
-        mapped[1][SET_SIZE - PAGE:SET_SIZE - PAGE + 8] = data
+        mapped[1][last:last + 8] = data
         os.pwrite(fds[2], data, 0)
-        for one in mapped:
-            page = number % (SET_SIZE // PAGE) * PAGE
+        for one, size in zip(mapped, SET_SIZES):
+            page = number % (size // PAGE) * PAGE
             one[page + 8:page + 16] = data
 
 
@@ -255,7 +264,7 @@ def several_files(upper, lower, how, rounds):
     """A number is stored in one after the other."""
     fds = make_set(upper)
     bring_down = {'fsync': sync_set, 'commit': lambda fds: commit_set(*whole(fds))}[how]
-    places = 0, SET_SIZE - PAGE, 0
+    places = 0, SET_SIZES[1] - PAGE, 0
 
     def torn_in(rounds, enough):
         return torn(
@@ -273,11 +282,9 @@ def several_files(upper, lower, how, rounds):
 def refused_set(upper, lower):
     fds = make_set(upper)
     check(commit_set(*whole(fds)) == (0, 0), 'there was nothing to be written')
-    for fd in fds:
-        for page in range(0, SET_SIZE, PAGE):
-            os.pwrite(fd, b'y', page)
-    check(commit_set(*whole(fds)) == (3 * SET_SIZE // PAGE, 0), 'not all was written')
-    check(below(f'{lower}2', SET_SIZE - PAGE, 1) == b'y', 'it is not below')
+    fill(fds, b'y')
+    check(commit_set(*whole(fds)) == (sum(SET_SIZES) // PAGE, 0), 'not all was written')
+    check(below(f'{lower}2', SET_SIZES[2] - PAGE, 1) == b'y', 'it is not below')
     os.pwrite(fds[0], b'z', 0)
     # The same twice, and a part.
     check(commit_set((fds[0], 0, PAGE), (fds[0], 0, 2 * PAGE)) == (1, 0), 'it was written twice')

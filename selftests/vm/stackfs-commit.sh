@@ -14,7 +14,8 @@
 types=(tmpfs ext4 xfs)
 below=$work/below above=$work/above
 mkdir "$below" "$above"
-rounds=$(scaled 100)
+# Two moments are seen in the first few rounds where there are two.
+rounds=$(scaled 40)
 
 # What is written back by itself is another moment.
 echo 0 >/proc/sys/vm/dirty_writeback_centisecs
