@@ -55,7 +55,7 @@ for top in none stable-pi; do
 	stack "plain 2 ${window[*]}"
 	all_disks=("${legs[@]}")
 	layer_bcache
-	[ $top = none ] || layer_stable_pi
+	[ $top = none ] || layer_stable_pi policy:auto
 	# All of it is in the cache then.
 	must dd if=/dev/zero "of=${legs[0]}" bs=64k count=32 oflag=direct
 	changing "${legs[0]}"
@@ -102,8 +102,8 @@ for below in linear stable-pi; do
 		[ $below = stable-pi ] || echo 0 >"/sys/block/${disk##*/}/integrity/read_verify"
 	done
 	case $below in
-	linear) layer_linear ;;
-	*) layer_stable_pi ;;
+	linear) layer_linear 0 ;;
+	*) layer_stable_pi policy:auto ;;
 	esac
 	layer_bcache
 	must dd if="$work/block" of=/dev/bcache0 bs=4096 seek=9 oflag=direct

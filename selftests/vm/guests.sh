@@ -49,7 +49,7 @@ image() {
 
 # sound: the filesystem is, and all of the disk can be read.
 sound() {
-	e2fsck -fn "$top_device" && reads_back
+	e2fsck -fn "$top_device" && reads_back "$disk"
 }
 
 disks="pi ${window[*]}"

@@ -24,7 +24,7 @@ gone_module() {
 hosts_gone() {
 	local hosts=/sys/bus/pseudo/drivers/scsi_debug/add_host
 	[ "$(</sys/module/scsi_debug/refcnt)" = 0 ] || return
-	[ "$(<$hosts)" = 0 ] || echo "-$(<$hosts)" >$hosts || return
+	[ "$(<"$hosts")" = 0 ] || echo "-$(<"$hosts")" >"$hosts" || return
 	# Targets without a disk stay in any case.
 	! compgen -G '/sys/kernel/debug/scsi_debug/target*:0:0' >/dev/null
 }
