@@ -10,8 +10,11 @@
 
 The top comes first; legs are separated by bars. Where a builder cannot show the picture, it
 shows the lines.
+
+As a program, it prints the picture of the lines of its standard input.
 """
 
+import sys
 from xml.sax.saxutils import escape
 
 from docutils import nodes
@@ -68,3 +71,7 @@ class Stack(Directive):
 def setup(app):
     app.add_directive("stack", Stack)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+if __name__ == "__main__":
+    print(picture([[cell.strip() for cell in row.split("|")] for row in sys.stdin if row.strip()]))
