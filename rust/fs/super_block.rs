@@ -63,6 +63,10 @@ impl<T> Type<T> {
     }
 }
 
+/// The names of filesystems that keep a file which is removed, by another name, for as long as there is
+/// a dentry of it. A stack has one, and may have it for good.
+const KEEP_REMOVED: [&CStr; 2] = [c"nfs", c"nfs4"];
+
 /// A registered type of filesystem.
 ///
 /// # Invariants
@@ -242,6 +246,13 @@ impl<T: FileSystem> Context<T> {
         }
         // SAFETY: As above.
         unsafe { bindings::sp_super_restrict(sb, lower.as_raw()) };
+        // SAFETY: The superblock keeps its type, whose name is a string.
+        let below = unsafe { CStr::from_char_ptr((*(*lower_super).s_type).name) };
+        if KEEP_REMOVED.contains(&below) {
+            // SAFETY: The context is valid.
+            unsafe { invalid(fc, c"NFS cannot be below: it keeps files that are removed") };
+            return Err(EINVAL);
+        }
         if !lower.is_plain() {
             // SAFETY: The context is valid.
             unsafe { invalid(fc, c"the mount below must not be idmapped") };

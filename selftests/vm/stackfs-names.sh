@@ -85,5 +85,52 @@ overlay() {
 ok "overlayfs below" overlay
 umount_all
 
+# The project is there from the host.
+ninep() {
+	rm -rf "$top/build/below-9p"
+	mkdir "$top/build/below-9p"
+	is "$(findmnt -n -o FSTYPE -T "$top/build/below-9p")" 9p || return
+	on "$top/build/below-9p"
+	names busy "$above" 2 && names remote "$above" "$top/build/below-9p" &&
+		head -c 1M /dev/urandom >"$work/random" && cp "$work/random" "$above/data" &&
+		umount_all && cmp "$work/random" "$top/build/below-9p/data"
+}
+ok "9p below" ninep
+must umount_all
+rm -rf "$top/build/below-9p"
+
+# serve DIR: by NFS, on this machine.
+serve() {
+	must ip link set lo up
+	must modprobe nfsd
+	mountpoint -q /proc/fs/nfsd || must mount_at /proc/fs/nfsd -t nfsd nfsd
+	must mount_at /var/lib/nfs -t tmpfs none
+	mkdir /var/lib/nfs/{sm,v4recovery}
+	touch /var/lib/nfs/{etab,rmtab}
+	must exportfs -o rw,insecure,fsid=0,no_subtree_check,no_root_squash "127.0.0.1:$1"
+	defer exportfs -ua
+	must rpc.nfsd -N 3 1
+	defer rpc.nfsd 0
+	rpc.mountd -N 3 -F >"$work/mountd" 2>&1 &
+	mountd=$!
+	defer kill "$mountd"
+}
+declare mountd
+
+# nfs: it says in a word why not.
+nfs() {
+	mkdir "$work/served"
+	serve "$work/served"
+	must mount_at "$below" -t nfs4 127.0.0.1:/ || return
+	fails mount -t stackfs -o "lowerdir=$below" none "$above" 2>"$work/said" || return
+	cat "$work/said"
+	grep -q NFS "$work/said"
+}
+if modprobe -nq nfsd && modprobe -nq nfsv4; then
+	ok "NFS below is refused" nfs
+else
+	skip "NFS below is refused" "this kernel has none"
+fi
+
 ok "the module goes" rmmod stackfs
 finish
