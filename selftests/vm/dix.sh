@@ -23,7 +23,11 @@ round() {
 }
 
 round optimistic
-ok "optimistic: what succeeds is rechecked, and what changed is repaired" holds "$done_writes > 0 && $failed == 0 && $rechecked > 0 && $repaired > 0"
+ok "optimistic: what changed is repaired" holds "$done_writes > 0 && $failed == 0 && $repaired > 0"
+# Each of those may have been rejected.
+load direct --path /dev/mapper/t --size 1M --seconds 60 --op-limit "$(scaled 20)" --no-mutate
+counters t
+ok "optimistic: what succeeds is rechecked" holds "$done_writes > 0 && $failed == 0 && $rechecked >= $done_writes"
 ok "optimistic: and can be read" reads_back
 must unmap t
 round optimistic recheck:off
