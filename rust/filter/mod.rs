@@ -42,7 +42,7 @@ use crate::block::{
         Target,
         Working, //
     },
-    trace::Extent,
+    trace::{self, Extent},
     Destination,
     Device,
     Profile,
@@ -332,6 +332,9 @@ impl Target for StablePi {
             _ => return io.done(status),
         };
         *io.state() = suspect;
+        if trace::verify_is_enabled() {
+            io.note_end();
+        }
         match suspect {
             State::Arrived(..) if bytes <= read::SHORT => io.look_here(),
             _ => io.defer(),

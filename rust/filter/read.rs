@@ -103,10 +103,7 @@ pub(super) fn look(
     fetched: Fetched,
     first: Status,
 ) -> Looked {
-    let wait_ns = match trace::verify_is_enabled() {
-        true => io.nanoseconds_since_deferred(),
-        false => 0,
-    };
+    let wait_ns = io.nanoseconds_since_end();
     let from = filter.destination(fetched.sector);
     let mut arrived = Arrived {
         from,
@@ -173,10 +170,7 @@ fn trace_verify<P: Deferred>(
     from: &Destination<'_>,
     wait_ns: u64,
 ) {
-    if !trace::verify_is_enabled() {
-        return;
-    }
-    let verify_ns = io.nanoseconds_since_deferred().saturating_sub(wait_ns);
+    let verify_ns = io.nanoseconds_since_end().saturating_sub(wait_ns);
     trace::verify(&filter.extent(from, io.data_bytes()), wait_ns, verify_ns);
 }
 

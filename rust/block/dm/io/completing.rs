@@ -61,7 +61,7 @@ impl<'a, T: Target> Io<'a, T, Completing> {
 
     /// Leaves the I/O to [`Target::look`], in a worker.
     pub fn defer(self) -> Ended {
-        self.end_later(Ending::Deferred)
+        Ended(Ending::Deferred)
     }
 
     /// Leaves the I/O to [`Target::look`], in this context if the FPU may be used here, without which
@@ -71,14 +71,14 @@ impl<'a, T: Target> Io<'a, T, Completing> {
     pub fn look_here(self) -> Ended {
         // SAFETY: It only looks at what the CPU is doing.
         match unsafe { bindings::sp_may_use_simd() } {
-            true => self.end_later(Ending::Here),
+            true => Ended(Ending::Here),
             false => self.defer(),
         }
     }
 
-    fn end_later(mut self, ending: Ending) -> Ended {
-        self.per_mut().deferred = Some(Instant::now());
-        Ended(ending)
+    /// Notes the time, for [`nanoseconds_since_end`](Io::nanoseconds_since_end).
+    pub fn note_end(&mut self) {
+        self.per_mut().ended = Some(Instant::now());
     }
 
     /// Has the target look at the I/O whose bio this is, after it asked to. Returns how the I/O

@@ -68,11 +68,10 @@ impl<'a, T: Target, P: Deferred> Io<'a, T, P> {
         unsafe { bindings::bio_endio(self.bio.as_raw()) };
     }
 
-    /// The nanoseconds since the I/O was left to a worker.
-    pub fn nanoseconds_since_deferred(&self) -> u64 {
-        self.per()
-            .deferred
-            .map_or(0, |deferred| deferred.elapsed().as_nanos() as u64)
+    /// The nanoseconds since the I/O ended below; 0 if that was not [noted](Io::note_end).
+    pub fn nanoseconds_since_end(&self) -> u64 {
+        let ended = self.per().ended;
+        ended.map_or(0, |ended| ended.elapsed().as_nanos() as u64)
     }
 
     /// Raises the event counter of the mapped device, soon, which wakes `dmsetup wait`.

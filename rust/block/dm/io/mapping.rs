@@ -45,7 +45,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
                 hasty: false,
                 in_flight: None,
                 finished: false,
-                deferred: None,
+                ended: None,
                 state: T::State::default(),
             })
         };

@@ -93,8 +93,8 @@ pub(super) struct PerIo<T: Target> {
     in_flight: Option<InFlight>,
     /// Device mapper is to be told that the I/O has ended; everything else is dropped already.
     finished: bool,
-    /// When the I/O was left to a worker.
-    deferred: Option<Instant<Monotonic>>,
+    /// When the I/O ended below, if somebody wants to know.
+    ended: Option<Instant<Monotonic>>,
     state: T::State,
 }
 
