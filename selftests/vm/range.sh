@@ -76,11 +76,13 @@ defer gone_module brd
 
 for fs in "${filesystems[@]}"; do
 	mount_fs "$fs" /dev/ram0
-	size=1M
-	[ "$fs" != huge ] || size=4M
+	size=1M stores=$threads
+	case $fs in
+	huge) size=4M ;;
 	# On a disk all of them wait for one folio, and truncation for its turn among them.
-	[ "$fs" != ext4 ] || threads=$((threads / 2))
-	options=(--size "$size" --range 64K --stores "$threads")
+	ext4 | xfs) stores=$((threads / 2)) ;;
+	esac
+	options=(--size "$size" --range 64K --stores "$stores")
 	ok "$fs: without a range the data changes" changes_unprotected
 	storm "${options[@]}" --takes "$takes" "${soak[@]}"
 	ok "$fs: a range does not change" stays_the_same
