@@ -74,10 +74,7 @@ done
 
 # corrupt DEVICE BLOCK: other data below the same tuples; a block has 4096 bytes.
 corrupt() {
-	local switch=/sys/block/${1##*/}/integrity/write_generate
-	echo 0 >"$switch"
-	must dd if=/dev/urandom "of=$1" bs=4096 "seek=$2" count=1 oflag=direct conv=notrunc
-	echo 1 >"$switch"
+	must without_tuples "$1" dd if=/dev/urandom "of=$1" bs=4096 "seek=$2" count=1 oflag=direct conv=notrunc
 }
 
 # find_cached TEXT: sets cached to the block of the cache's disk that begins with it.

@@ -160,9 +160,7 @@ done
 # Reads -------------------------------------------------------------------------
 
 must direct 8
-echo 0 >"/sys/block/${disk##*/}/integrity/write_generate"
-must dd if=/dev/urandom of="$disk" bs=512 seek=3 count=1 oflag=direct
-echo 1 >"/sys/block/${disk##*/}/integrity/write_generate"
+must without_tuples "$disk" dd if=/dev/urandom of="$disk" bs=512 seek=3 count=1 oflag=direct
 reset
 dd if=/dev/mapper/t of="$work/read" bs=4k count=8 iflag=direct,nonblock 2>"$work/dd"
 fields

@@ -21,9 +21,7 @@ formats=({1,3}-{0,1}-{512,4096} 2-0-512 0-0-512 0-1-4096)
 # behind BLOCK: other data, behind the back of its tuple: scsi_debug does not
 # insert tuples where it gets none, as a disk would.
 behind() {
-	echo 0 >"/sys/block/${disk##*/}/integrity/write_generate"
-	put "$work/b" "$disk" $(($1 * interval)) "$interval"
-	echo 1 >"/sys/block/${disk##*/}/integrity/write_generate"
+	without_tuples "$disk" put "$work/b" "$disk" $(($1 * interval)) "$interval"
 }
 
 # spoil: sets $corrupt. The disk has fewer sectors than it says, so that one that

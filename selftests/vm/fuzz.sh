@@ -99,5 +99,5 @@ note "$grown_objects objects, $grown_percpu kB per CPU, $taken kB in all more"
 ok "no object is left of each line" holds "$grown_objects < $lines / 8"
 ok "no counter is left of each target" holds "$grown_percpu < $lines / 16"
 ok "the module goes" unload_module
-ok "the disk goes" gone_module scsi_debug
+ok "the disk goes" gone_disks
 finish

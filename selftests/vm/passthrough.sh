@@ -133,14 +133,11 @@ corrupt_reads() {
 # corrupt_block NAME: block 130 gets other data than its tuple is for. NVMe makes
 # tuples where it gets none, and scsi_debug checks those that it gets.
 corrupt_block() {
-	local generate=/sys/block/${disk##*/}/integrity/write_generate
 	if [ "$1" = nvme ]; then
 		must "$vm/tuples.py" write "$disk" 130,data
 		return
 	fi
-	must tee "$generate" <<<0
-	must dd if=/dev/urandom of="$disk" bs="$block" seek=130 count=1 oflag=direct conv=notrunc
-	must tee "$generate" <<<1
+	must without_tuples "$disk" dd if=/dev/urandom of="$disk" bs="$block" seek=130 count=1 oflag=direct conv=notrunc
 }
 
 # The disk's own answer to a tuple that is an escape is the target's as well.

@@ -111,9 +111,7 @@ ok "reads: in pieces of one page of tuples, all verified" holds \
 	"$reads_verified == 16 && $corrupt == 0 && $false_alarms == 0"
 
 # Other data behind the back of a tuple.
-must tee "/sys/block/${disk##*/}/integrity/write_generate" <<<0
-must dd if=/dev/urandom of="$disk" bs=512 seek=300 count=1 oflag=direct conv=notrunc
-must tee "/sys/block/${disk##*/}/integrity/write_generate" <<<1
+must without_tuples "$disk" dd if=/dev/urandom of="$disk" bs=512 seek=300 count=1 oflag=direct conv=notrunc
 ok "reads: a corrupt one is refused" starved fails dd if=/dev/mapper/t of="$work/read" bs=128k skip=1 count=1 iflag=direct
 ok "reads: since it was read again" is "$corrupt $false_alarms" "1 0"
 must dd if="$work/data" of=/dev/mapper/t bs=4M oflag=direct

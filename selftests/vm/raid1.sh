@@ -51,9 +51,7 @@ sync_legs() {
 # corrupt LEG BLOCK: other data below the same tuples; a block has 4096 bytes.
 corrupt() {
 	local at=$(($1 * sectors / 2 / 8 + $2))
-	echo 0 >"/sys/block/${disk##*/}/integrity/write_generate"
-	must dd if=/dev/urandom "of=$disk" bs=4096 seek=$at count=1 oflag=direct conv=notrunc
-	echo 1 >"/sys/block/${disk##*/}/integrity/write_generate"
+	must without_tuples "$disk" dd if=/dev/urandom "of=$disk" bs=4096 seek=$at count=1 oflag=direct conv=notrunc
 }
 
 # block DEVICE NUMBER: its hash, or nothing if it cannot be read.

@@ -14,9 +14,7 @@
 
 # corrupt BLOCK [COUNT]: of the disk: other data below the same tuples.
 corrupt() {
-	echo 0 >"/sys/block/${disk##*/}/integrity/write_generate"
-	must dd if=/dev/urandom "of=$disk" bs="$block" seek="$1" count="${2:-1}" oflag=direct conv=notrunc
-	echo 1 >"/sys/block/${disk##*/}/integrity/write_generate"
+	must without_tuples "$disk" dd if=/dev/urandom "of=$disk" bs="$block" seek="$1" count="${2:-1}" oflag=direct conv=notrunc
 }
 block=512
 

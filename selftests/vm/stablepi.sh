@@ -56,9 +56,7 @@ does() {
 
 # corrupt SECTOR [COUNT]: of the disk: other data below the same tuples.
 corrupt() {
-	echo 0 >"/sys/block/${disk##*/}/integrity/write_generate"
-	must dd if=/dev/urandom "of=$disk" bs=512 seek="$1" count="${2:-1}" oflag=direct conv=notrunc
-	echo 1 >"/sys/block/${disk##*/}/integrity/write_generate"
+	must without_tuples "$disk" dd if=/dev/urandom "of=$disk" bs=512 seek="$1" count="${2:-1}" oflag=direct conv=notrunc
 }
 
 make_disk dev_size_mb=32 dif=1 dix=1 guard=0 "${window[@]}"

@@ -18,9 +18,7 @@ block=512
 # corrupt BLOCK COUNT: of the disk: other data below the same tuples, as a torn write
 # leaves it.
 corrupt() {
-	echo 0 >"/sys/block/${disk##*/}/integrity/write_generate"
-	must dd if=/dev/urandom "of=$disk" bs="$block" seek="$1" count="$2" oflag=direct conv=notrunc
-	echo 1 >"/sys/block/${disk##*/}/integrity/write_generate"
+	must without_tuples "$disk" dd if=/dev/urandom "of=$disk" bs="$block" seek="$1" count="$2" oflag=direct conv=notrunc
 }
 
 # result BLOCK COUNT: of a read through the target: ok, or the error's name.

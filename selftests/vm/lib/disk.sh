@@ -13,9 +13,12 @@ unload_module() {
 
 # gone_module NAME: if it is there, it goes; for defer.
 gone_module() {
-	[ -e "/sys/module/$1" ] || return 0
-	[ "$1" != scsi_debug ] || wait_for 10 hosts_gone || return
-	wait_for 10 quiet rmmod "$1"
+	[ ! -e "/sys/module/$1" ] || wait_for 10 quiet rmmod "$1"
+}
+
+# gone_disks: those of scsi_debug, and the module; for defer.
+gone_disks() {
+	[ ! -e /sys/module/scsi_debug ] || { wait_for 10 hosts_gone && gone_module scsi_debug; }
 }
 
 # hosts_gone: those of scsi_debug, if nothing uses the disks. The module does not wait for what removes
@@ -58,7 +61,7 @@ find_disk() {
 make_disk() {
 	must modprobe sd_mod
 	must modprobe scsi_debug "$@"
-	defer gone_module scsi_debug
+	defer gone_disks
 	wait_for 10 find_disk || bail "scsi_debug made no disk"
 	[[ " $* " != *" dix=1 "* ]] || wait_for 5 test -e "/sys/block/${disk##*/}/integrity/format" ||
 		bail "$disk has no sysfs folder"
@@ -67,7 +70,7 @@ make_disk() {
 drop_disk() {
 	local gone=$disk
 	[ -n "$gone" ] || return 0
-	must gone_module scsi_debug
+	must gone_disks
 	must wait_for 10 test ! -e "$gone"
 	disk=
 }
@@ -75,6 +78,16 @@ drop_disk() {
 # integrity FILE: of the disk.
 integrity() {
 	cat "/sys/block/${disk##*/}/integrity/$1"
+}
+
+# without_tuples DEVICE COMMAND...: while the kernel makes none for it: other data gets there below
+# the same tuples.
+without_tuples() {
+	local switch=/sys/block/${1##*/}/integrity/write_generate status=0
+	echo 0 >"$switch"
+	"${@:2}" || status=$?
+	echo 1 >"$switch"
+	return "$status"
 }
 
 # wipe: nothing of an earlier load is left; all of the disk can be read.
