@@ -30,7 +30,8 @@ module! {
     alias: ["dm-stable-pi"],
 }
 
-struct StablePages {
+/// The module: what it registers, for as long as it is loaded.
+pub struct StablePages {
     _target: block::dm::Registration<filter::StablePi>,
 }
 

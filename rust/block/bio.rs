@@ -2,9 +2,8 @@
 
 //! A bio that is ours to look at and to change.
 
-use super::{payload::Payload, Device, Status};
+use super::{Device, Status};
 use crate::bindings;
-use core::mem::MaybeUninit;
 use kernel::types::Opaque;
 
 /// A bio, `struct bio`.
@@ -91,18 +90,6 @@ impl Bio {
     /// Whether this is a write that carries data: not a flush, a discard or the like.
     pub fn is_data_write(&self) -> bool {
         self.is_write() && self.bytes() != 0
-    }
-
-    /// The integrity payload that came with the bio. Only right until the bio has been submitted.
-    pub fn payload(&self) -> Option<Payload> {
-        let mut info = MaybeUninit::uninit();
-        // SAFETY: By the type invariant the bio is valid.
-        if unsafe { bindings::sp_payload_info(self.as_raw(), info.as_mut_ptr()) } {
-            // SAFETY: There is a payload, so that all of it was set.
-            Some(Payload::from_raw(unsafe { info.assume_init() }))
-        } else {
-            None
-        }
     }
 
     /// Whether the device below is to encrypt the data.

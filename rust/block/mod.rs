@@ -1,36 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Block layer: bios, their data and integrity payloads, queue limits, device-mapper targets.
+//! Block layer: bios and their data, devices, queue limits; device-mapper targets; metadata.
 //!
-//! Safe abstractions, written as if for `kernel::block`. A device-mapper target implements
-//! [`dm::Target`] and is registered by [`dm::Registration`]; what it can do with an I/O at a time
-//! is what the methods of [`dm::Io`] in its phase offer.
+//! Safe abstractions, written as if for `kernel::block`. What one builds with them, and in which
+//! order:
+//!
+//! 1. a device-mapper target: [`dm`];
+//! 2. one that makes, checks and repairs protection information: [`integrity`], on top of that.
+//!
+//! A [`Bio`] is one that is ours to look at and to change, a [`Segment`] is part of its data, a
+//! [`Device`] what a target has opened, a [`Status`] how a bio ended. [`Counters`] are there for
+//! each CPU, so that nothing is shared where I/O passes.
 
 mod below;
 mod bio;
 mod counters;
-mod destination;
 mod device;
 mod limits;
-mod metadata;
-mod payload;
-mod pool;
-mod private;
 mod segment;
 mod status;
 mod submitter;
-mod writes;
 
 pub mod dm;
-pub mod trace;
+pub mod integrity;
 
 pub use self::{
     bio::Bio,
     counters::Counters,
-    destination::{Destination, Misfit},
     device::{Device, Profile},
     limits::QueueLimits,
-    payload::Payload,
     segment::Segment,
     status::Status,
     submitter::Submitter, //

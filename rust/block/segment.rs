@@ -2,13 +2,13 @@
 
 //! The memory of a bio, segment by segment.
 
-use crate::{bindings, mm, pi};
+use crate::{bindings, mm};
 use core::{marker::PhantomData, ops::Range, ptr::NonNull};
 
 /// Part of one page of a bio's data, mapped.
 ///
 /// Somebody else may be changing the memory, so no reference to it can be had: it can be summed up
-/// (through [`pi::Data`]) and copied.
+/// (through [`pi::Data`](crate::pi::Data)) and copied.
 ///
 /// # Invariants
 ///
@@ -102,39 +102,17 @@ impl<'a> Segment<'a> {
         n
     }
 
+    /// The number of bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.len
+    }
+
     /// The address and length of the part of `range` that is inside of the segment.
-    fn part(&self, range: Range<usize>) -> (*const u8, usize) {
+    pub(super) fn part(&self, range: Range<usize>) -> (*const u8, usize) {
         let start = range.start.min(self.len);
         let end = range.end.clamp(start, self.len);
         // SAFETY: `start` is at most `len`, so by the type invariant the result is in bounds.
         (unsafe { self.start.as_ptr().add(start) }, end - start)
-    }
-}
-
-impl pi::Data for Segment<'_> {
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    fn crc16_t10_dif(&self, crc: u16, range: Range<usize>) -> u16 {
-        let (start, len) = self.part(range);
-        // SAFETY: `part` returns what is valid for reads; the function is C's, for which memory
-        // that changes meanwhile is no undefined behaviour.
-        unsafe { bindings::crc_t10dif_update(crc, start, len) }
-    }
-
-    fn ip_sum(&self, range: Range<usize>) -> u16 {
-        let (start, len) = self.part(range);
-        // SAFETY: As above; a segment is at most a page long.
-        let sum = unsafe { bindings::sp_csum_partial(start.cast(), len as u32, 0) };
-        // SAFETY: Plain arithmetic. `csum_fold()` inverts, which is undone here.
-        !unsafe { bindings::sp_csum_fold(sum) }
-    }
-
-    fn crc64_nvme(&self, crc: u64, range: Range<usize>) -> u64 {
-        let (start, len) = self.part(range);
-        // SAFETY: As for the CRC16.
-        unsafe { bindings::crc64_nvme(crc, start.cast(), len) }
     }
 }
 

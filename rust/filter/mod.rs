@@ -29,21 +29,28 @@ use self::{
 };
 use crate::block::{
     dm::{
-        longest_whole,
         Completing,
         Ended,
+        Features,
         Io,
         Looked,
         Looking,
         Mapped,
         Mapping,
+        NumBios,
+        ReportZones,
         Setup,
         TableError,
         Target,
         Working, //
     },
-    trace::{self, Extent},
-    Destination,
+    integrity::{
+        self,
+        longest_whole,
+        trace::{self, Extent},
+        Destination,
+        Pools, //
+    },
     Device,
     Profile,
     QueueLimits,
@@ -52,7 +59,8 @@ use crate::block::{
 use kernel::{
     fmt,
     prelude::*,
-    sync::atomic::{Atomic, Relaxed}, //
+    sync::atomic::{Atomic, Relaxed},
+    time::{Instant, Monotonic}, //
 };
 
 /// Bytes in the longest interval that the target can do, which a page must hold.
@@ -60,6 +68,7 @@ const MAX_INTERVAL: usize = 4096;
 
 /// The target.
 pub struct StablePi {
+    pools: Pools,
     device: Device,
     /// What the device says of protection information, or what takes the place of that.
     profile: Profile,
@@ -82,6 +91,14 @@ struct Live {
     policy: Atomic<u32>,
     verify: Atomic<u32>,
     recheck: Atomic<u32>,
+}
+
+/// What is kept with an I/O.
+#[derive(Default)]
+pub struct Kept {
+    state: State,
+    /// When the I/O ended below, if that is traced.
+    ended: Option<Instant<Monotonic>>,
 }
 
 /// What an I/O is between its mapping and its end.
@@ -115,6 +132,14 @@ pub enum State {
     Arrived(read::Fetched, Status),
     /// The same, looked at.
     Doubtful(read::Doubtful),
+}
+
+impl Kept {
+    /// The nanoseconds since the I/O ended below; 0 if that was not noted.
+    fn nanoseconds_since_end(&self) -> u64 {
+        let ended = self.ended;
+        ended.map_or(0, |ended| ended.elapsed().as_nanos() as u64)
+    }
 }
 
 impl Live {
@@ -182,7 +207,7 @@ impl StablePi {
         if self.changed.load(Relaxed) == as_made && self.changed.xchg(!as_made, Relaxed) == as_made
         {
             self.owners.report_below(self, as_made);
-            io.announce();
+            io.raise_event();
         }
         as_made
     }
@@ -225,10 +250,24 @@ fn status(outcome: Outcome) -> Status {
     }
 }
 
+impl integrity::Target for StablePi {
+    type State = Kept;
+
+    fn pools(&self) -> &Pools {
+        &self.pools
+    }
+}
+
+#[vtable]
 impl Target for StablePi {
     const NAME: &'static CStr = c"stable-pi";
     const VERSION: [u32; 3] = [0, 2, 0];
-    type State = State;
+    const FEATURES: Features = Features::PASSES_INTEGRITY
+        .and(Features::NOWAIT)
+        .and(Features::ATOMIC_WRITES)
+        .and(Features::ZONED_HM);
+    const QUEUES: [&'static CStr; 3] = [c"look", c"repair", c"reread"];
+    type IoData = integrity::IoData<Kept>;
 
     fn new(setup: &mut Setup<'_>, words: &[&str]) -> Result<Self, TableError> {
         let line = args::Line::parse(words).map_err(|e| TableError::invalid(e.text()))?;
@@ -271,7 +310,10 @@ impl Target for StablePi {
             ));
         }
 
+        setup.set_num_bios(NumBios::ONE);
+        let no_memory = |e| TableError::failed(c"out of memory", e);
         Ok(Self {
+            pools: Pools::new(setup, &device).map_err(no_memory)?,
             zoned: device.is_zoned(),
             device,
             profile,
@@ -279,7 +321,7 @@ impl Target for StablePi {
             begin: setup.begin(),
             args,
             live: Live::new(&args, profile.stored),
-            counters: Counters::new().map_err(|e| TableError::failed(c"out of memory", e))?,
+            counters: Counters::new().map_err(no_memory)?,
             owners: Owners::new(),
             changed: Atomic::new(false),
         })
@@ -287,10 +329,7 @@ impl Target for StablePi {
 
     fn map(&self, io: Io<'_, Self, Mapping>) -> Mapped {
         let bio = io.bio();
-        let sector = bio
-            .sector()
-            .wrapping_sub(self.begin)
-            .wrapping_add(self.args.offset);
+        let sector = self.args.offset.wrapping_add(io.sector());
         // Data would be encrypted after its checksum.
         if bio.has_crypt_context() {
             return io.end(Status::NOTSUPP);
@@ -303,11 +342,11 @@ impl Target for StablePi {
             let as_made = self.look_below(&io);
             return read::map(self, io, self.destination(sector), as_made);
         }
-        io.remap(&self.device, sector)
+        io.send(&self.device, sector)
     }
 
     fn end_io(&self, mut io: Io<'_, Self, Completing>, status: Status) -> Ended {
-        let (state, bytes) = (*io.state(), io.data_bytes());
+        let (state, bytes) = (io.state().state, io.data_bytes());
         let refused = io.was_refused(status);
         if !refused {
             match state {
@@ -331,10 +370,10 @@ impl Target for StablePi {
             }
             _ => return io.done(status),
         };
-        *io.state() = suspect;
-        if trace::verify_is_enabled() {
-            io.note_end();
-        }
+        *io.state() = Kept {
+            state: suspect,
+            ended: trace::verify_is_enabled().then(Instant::now),
+        };
         match suspect {
             State::Arrived(..) if bytes <= read::SHORT => io.look_here(),
             _ => io.defer(),
@@ -342,7 +381,7 @@ impl Target for StablePi {
     }
 
     fn look(&self, mut io: Io<'_, Self, Looking>) -> Looked {
-        match *io.state() {
+        match io.state().state {
             // It ended early, so there is nothing to be settled yet.
             State::Suspect(_, status) if matches!(outcome(status), Outcome::Other(_)) => {
                 io.hand_on()
@@ -357,7 +396,7 @@ impl Target for StablePi {
     }
 
     fn work(&self, io: &mut Io<'_, Self, Working>) -> Status {
-        match *io.state() {
+        match io.state().state {
             // It ended early: it is sent with patience before anything else.
             State::Suspect(written, _) => write::send_with_patience(self, io, written),
             State::Unstable(unstable) => write::repair(self, io, unstable),
@@ -370,6 +409,10 @@ impl Target for StablePi {
 
     fn device(&self) -> (&Device, u64) {
         (&self.device, self.args.offset)
+    }
+
+    fn report_zones(&self, zones: ReportZones<'_>) -> Result<u32> {
+        zones.of(&self.device, self.args.offset)
     }
 
     fn status(&self, out: &mut dyn fmt::Write) -> fmt::Result {

@@ -4,7 +4,10 @@
 
 use super::StablePi;
 use crate::{
-    block::{dm::Change, trace::Extent, Submitter},
+    block::{
+        integrity::{trace::Extent, Change},
+        Submitter, //
+    },
     mm,
     pi, //
 };

@@ -19,13 +19,15 @@ use crate::{
             Looking,
             Mapped,
             Mapping,
-            Reread,
-            Watch,
             Working, //
         },
-        trace,
-        Destination,
-        Payload,
+        integrity::{
+            trace,
+            Destination,
+            Payload,
+            Reread,
+            Watch, //
+        },
         Status, //
     },
     pi,
@@ -74,15 +76,15 @@ pub(super) fn map(
         Ok(false) if payload.is_some() || filter.verify() == Verify::Required => {
             return io.end(Status::IOERR)
         }
-        Ok(false) => return io.remap(&filter.device, from.sector),
+        Ok(false) => return io.send(&filter.device, from.sector),
         Ok(true) => {}
     }
-    *io.state() = State::Fetched(Fetched {
+    io.state().state = State::Fetched(Fetched {
         sector: from.sector,
         payload,
         verify: filter.verifies(),
     });
-    io.remap(&filter.device, from.sector)
+    io.send(&filter.device, from.sector)
 }
 
 /// A read that is in doubt.
@@ -103,7 +105,7 @@ pub(super) fn look(
     fetched: Fetched,
     first: Status,
 ) -> Looked {
-    let wait_ns = io.nanoseconds_since_end();
+    let wait_ns = io.state().nanoseconds_since_end();
     let from = filter.destination(fetched.sector);
     let mut arrived = Arrived {
         from,
@@ -120,7 +122,7 @@ pub(super) fn look(
     let status = match settle::look_at_read(&mut arrived, first) {
         Ok(Verdict::Ends(outcome)) => status(outcome),
         Ok(Verdict::Unsettled(doubt)) => {
-            *io.state() = State::Doubtful(Doubtful {
+            io.state().state = State::Doubtful(Doubtful {
                 fetched,
                 doubt,
                 hasty,
@@ -130,7 +132,7 @@ pub(super) fn look(
         }
         Err(failed) => failed,
     };
-    trace_verify(filter, &io, &from, wait_ns);
+    trace_verify(filter, &mut io, &from, wait_ns);
     io.done(status)
 }
 
@@ -166,11 +168,11 @@ pub(super) fn reread(
 
 fn trace_verify<P: Deferred>(
     filter: &StablePi,
-    io: &Io<'_, StablePi, P>,
+    io: &mut Io<'_, StablePi, P>,
     from: &Destination<'_>,
     wait_ns: u64,
 ) {
-    let verify_ns = io.nanoseconds_since_end().saturating_sub(wait_ns);
+    let verify_ns = io.state().nanoseconds_since_end().saturating_sub(wait_ns);
     trace::verify(&filter.extent(from, io.data_bytes()), wait_ns, verify_ns);
 }
 

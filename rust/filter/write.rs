@@ -14,7 +14,6 @@ use super::{
 use crate::{
     block::{
         dm::{
-            Change,
             Deferred,
             Io,
             Looked,
@@ -23,9 +22,12 @@ use crate::{
             Mapping,
             Working, //
         },
-        trace,
-        Destination,
-        Payload,
+        integrity::{
+            trace,
+            Change,
+            Destination,
+            Payload, //
+        },
         Status,
         Submitter, //
     },
@@ -161,13 +163,13 @@ fn in_place(
     trace::in_place(&filter.extent(to, io.data_bytes()), || {
         io.owner(0, io.data_bytes()).class()
     });
-    *io.state() = State::Written(Written {
+    io.state().state = State::Written(Written {
         sector: to.sector,
         payload,
         promise,
         submitter: Submitter::current(),
     });
-    io.remap(to.device, to.sector)
+    io.send(to.device, to.sector)
 }
 
 fn copy(
@@ -180,9 +182,9 @@ fn copy(
         Ok(copy) => copy,
         Err(status) => return io.end(status),
     };
-    *io.state() = filter.copied(to, Tuples::Ours(class));
+    io.state().state = filter.copied(to, Tuples::Ours(class));
     trace::copy(&filter.extent(to, copy.bytes()), class, false);
-    io.submit_copy(copy)
+    io.submit_copy(copy, to)
 }
 
 fn copy_with_payload(
@@ -193,8 +195,8 @@ fn copy_with_payload(
 ) -> Mapped {
     match io.copy_with_payload(to, payload) {
         Ok(Some(copy)) => {
-            *io.state() = filter.copied(to, Tuples::Forwarded(*payload));
-            io.submit_copy(copy)
+            io.state().state = filter.copied(to, Tuples::Forwarded(*payload));
+            io.submit_copy(copy, &to.with(payload))
         }
         Ok(None) => io.end(Status::PROTECTION),
         Err(status) => io.end(status),
@@ -298,7 +300,7 @@ pub(super) fn look(
     match verdict {
         Ok(Verdict::Ends(outcome)) => io.done(status(outcome)),
         Ok(Verdict::Unsettled(suspicion)) => {
-            *io.state() = State::Unstable(Unstable {
+            io.state().state = State::Unstable(Unstable {
                 written,
                 suspicion,
                 class,

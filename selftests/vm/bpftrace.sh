@@ -6,7 +6,7 @@
 # The scripts see the same there:
 # requires: stock kernel
 # timeout: 300
-# covers: tools/bpftrace rust/block/trace.rs rust/bindings
+# covers: tools/bpftrace rust/block/integrity/trace.rs rust/bindings
 
 . "$(dirname "$0")/lib.sh"
 

@@ -4,7 +4,7 @@
 # counters.sh: dmsetup status counts what happened, and its numbers add up.
 #
 # timeout: 240
-# covers: rust/filter rust/block/counters.rs rust/block/dm
+# covers: rust/filter rust/block/counters.rs rust/block/dm rust/block/integrity
 
 . "$(dirname "$0")/lib.sh"
 

@@ -11,7 +11,7 @@
 #       --timeout 0 -- selftests/vm/fuzz.sh
 #
 # timeout: 360
-# covers: rust/filter rust/block/dm
+# covers: rust/filter rust/block/dm rust/block/integrity
 
 . "$(dirname "$0")/lib.sh"
 . selftests/watch.sh

@@ -6,7 +6,7 @@
 # go back to 0; what is wrong with a message is said in the kernel log.
 #
 # timeout: 240
-# covers: rust/filter rust/block/dm
+# covers: rust/filter rust/block/dm rust/block/integrity
 
 . "$(dirname "$0")/lib.sh"
 

@@ -5,7 +5,7 @@
 # with what is known, and one line in the log for each owner.
 #
 # timeout: 240
-# covers: rust/mm rust/filter rust/block/trace.rs rust/block/submitter.rs
+# covers: rust/mm rust/filter rust/block/integrity/trace.rs rust/block/submitter.rs
 
 . "$(dirname "$0")/lib.sh"
 

@@ -3,76 +3,22 @@
 //! A target in a table, with what each has of its own.
 
 use super::{event::Event, Target};
-use crate::{
-    bindings,
-    block::{
-        pool::PagePool,
-        private::BioPool,
-        writes::Writes, //
-    },
-    pi,
-};
+use crate::bindings;
 use core::ptr::NonNull;
-use kernel::{
-    page::{PAGE_SHIFT, PAGE_SIZE},
-    prelude::*, //
-};
-
-/// Bios and pages that each target keeps in reserve.
-///
-/// One of each is enough for progress; more keep a device busy while memory is short.
-const RESERVE: u16 = 16;
-
-/// Pages that a target keeps in reserve where writes have to stay whole.
-const RESERVE_WHOLE: u16 = 64;
-
-/// The most bytes of a write that has to stay whole: as much as there is a reserve for, both of
-/// pages and of metadata, and a power of two.
-///
-/// Such is an atomic write, and one to a zone, whose sectors have to be written in their order.
-pub fn longest_whole(format: &pi::Format) -> u32 {
-    let intervals = format.intervals_in_metadata(PAGE_SIZE) as u32;
-    let bytes = (intervals << format.interval_exp()).min(u32::from(RESERVE_WHOLE) << PAGE_SHIFT);
-    1 << bytes.checked_ilog2().unwrap_or(0)
-}
+use kernel::prelude::*;
 
 /// What `ti->private` points to.
 ///
 /// Device mapper destroys a target after all its I/O has ended, so whatever belongs to an I/O may
 /// point here.
-///
-/// # Forward progress
-///
-/// An I/O may need metadata, a private bio and a page for that, and waits for them in this order
-/// only, for one of each at the most. So the one that waits for nothing more ends and gives back
-/// what the others wait for, however short memory is; what one of each is not enough for is done
-/// piece by piece.
-///
-/// Metadata is waited for when an I/O is mapped, never by a worker: where there is only one worker
-/// left, those whose metadata is waited for would wait for that worker.
-///
-/// Three queues, each with a worker of its own for when there is no memory for more. Looks wait for
-/// nothing, so that nothing waits long for a look. Repairs wait for a bio, for pages and for the
-/// device, but not for what waits for repairs. Rereads do that, too, and before it for writes in
-/// flight; see [`Writes`]. So the order in which an I/O waits is metadata, writes in flight (reads
-/// only), bio, page.
-///
-/// A write that has to stay whole waits for several pages, holding a lock that is taken for this
-/// only: one at a time, so that the pages that all the others give back are enough for it.
 pub(super) struct Instance<T: Target> {
-    // Dropped first: a worker that has just ended the last I/O has to be gone before the rest is; and
-    // of them, first the one that hands on to the others.
-    /// For looks.
-    pub(super) looks: Workqueue,
-    /// For writes that are settled.
-    pub(super) repairs: Workqueue,
-    /// For reads that are settled.
-    pub(super) rereads: Workqueue,
+    // Dropped first: a worker that has just ended the last I/O has to be gone before the rest is.
+    /// Where the target looks at I/O that has ended.
+    pub(super) queues: Option<Queues>,
     pub(super) event: Event,
     pub(super) target: T,
-    pub(super) metadata: PagePool,
-    pub(super) bios: BioPool,
-    pub(super) writes: Writes,
+    /// The first sector (of 512 bytes) of the mapped device that is the target's.
+    pub(super) begin: u64,
 }
 
 impl<T: Target> Instance<T> {
@@ -82,26 +28,46 @@ impl<T: Target> Instance<T> {
     ///
     /// `ti` must outlive the result.
     pub(super) unsafe fn new(target: T, ti: NonNull<bindings::dm_target>) -> Result<KBox<Self>> {
-        let device = target.device().0;
-        let pages = if device.is_zoned() || device.is_atomic() {
-            RESERVE_WHOLE
-        } else {
-            RESERVE
-        };
         Ok(KBox::new(
             Self {
-                looks: Workqueue::new(c"look", T::NAME)?,
-                repairs: Workqueue::new(c"repair", T::NAME)?,
-                rereads: Workqueue::new(c"reread", T::NAME)?,
+                queues: match T::HAS_END_IO {
+                    true => Some(Queues::new::<T>()?),
+                    false => None,
+                },
                 // SAFETY: The caller vouches for the target.
                 event: unsafe { Event::new(ti) }?,
                 target,
-                metadata: PagePool::new(RESERVE)?,
-                bios: BioPool::new(RESERVE, pages)?,
-                writes: Writes::new()?,
+                // SAFETY: The caller vouches for the target, whose place does not change.
+                begin: unsafe { (*ti.as_ptr()).begin },
             },
             GFP_KERNEL,
         )?)
+    }
+}
+
+/// Three queues, each with a worker of its own for when there is no memory for more.
+///
+/// Looks wait for nothing, so that none waits long for its turn. What is done about a write may wait
+/// for memory and for the device, but not for what waits for it. What is done about other I/O may do
+/// that, too, and before it wait for writes.
+pub(super) struct Queues {
+    // Dropped first: it hands on to the others.
+    /// For [`Target::look`].
+    pub(super) looks: Workqueue,
+    /// For [`Target::work`] on writes.
+    pub(super) writes: Workqueue,
+    /// For [`Target::work`] on everything else.
+    pub(super) others: Workqueue,
+}
+
+impl Queues {
+    fn new<T: Target>() -> Result<Self> {
+        let [look, write, other] = T::QUEUES;
+        Ok(Self {
+            looks: Workqueue::new(look, T::NAME)?,
+            writes: Workqueue::new(write, T::NAME)?,
+            others: Workqueue::new(other, T::NAME)?,
+        })
     }
 }
 

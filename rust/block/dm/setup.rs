@@ -31,6 +31,30 @@ impl TableError {
     }
 }
 
+/// How many clones a target gets of a bio that has no data of its own (`ti->num_flush_bios` and
+/// others).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NumBios {
+    /// Of a flush.
+    pub flush: u32,
+    /// Of a discard.
+    pub discard: u32,
+    /// Of a secure erase.
+    pub secure_erase: u32,
+    /// Of a "write zeroes".
+    pub write_zeroes: u32,
+}
+
+impl NumBios {
+    /// One of each, as a target over one device wants them.
+    pub const ONE: Self = Self {
+        flush: 1,
+        discard: 1,
+        secure_erase: 1,
+        write_zeroes: 1,
+    };
+}
+
 /// A target while it is being constructed.
 ///
 /// # Invariants
@@ -80,6 +104,29 @@ impl Setup<'_> {
     pub fn shows_profile(&self) -> bool {
         // SAFETY: By the type invariant the target is valid and has a table, which has a device.
         unsafe { bindings::sp_dm_target_shows_profile(self.ti.as_ptr()) }
+    }
+
+    /// Asks for a clone of each flush, discard, secure erase and "write zeroes". Of what is not asked
+    /// for device mapper sends none, as if the target could not do it.
+    pub fn set_num_bios(&mut self, num: NumBios) {
+        // SAFETY: By the type invariant the target is valid, and ours to change.
+        let ti = unsafe { self.ti.as_mut() };
+        ti.num_flush_bios = num.flush;
+        ti.num_discard_bios = num.discard;
+        ti.num_secure_erase_bios = num.secure_erase;
+        ti.num_write_zeroes_bios = num.write_zeroes;
+    }
+
+    /// Has device mapper make writes of zone appends, so that each write knows its sectors.
+    pub fn set_emulate_zone_append(&mut self, on: bool) {
+        // SAFETY: By the type invariant the target is valid, and ours to change.
+        unsafe { self.ti.as_mut() }.set_emulate_zone_append(on);
+    }
+
+    /// Says that what takes the place of a clone is accounted when it is submitted.
+    pub(in crate::block) fn set_accounts_remapped_io(&mut self) {
+        // SAFETY: By the type invariant the target is valid, and ours to change.
+        unsafe { self.ti.as_mut() }.set_accounts_remapped_io(true);
     }
 
     /// Opens the device that `path` names (a path, or `major:minor`), for as long as the target

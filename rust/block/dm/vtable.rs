@@ -4,13 +4,13 @@
 
 use super::{
     instance::Instance,
-    io::{Completing, Ending, Io, Mapping, PerIo},
+    io::{hears_of_end, Completing, Ending, Io, Mapping, PerIo},
     Setup,
     Target, //
 };
 use crate::{
     bindings,
-    block::{QueueLimits, Status},
+    block::{Device, QueueLimits, Status},
 };
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{error::to_result, ffi, prelude::*, str::Formatter, types::Opaque};
@@ -42,19 +42,24 @@ impl<T: Target> Registration<T> {
         raw.name = T::NAME.as_char_ptr();
         raw.version = T::VERSION;
         raw.module = module.as_ptr();
-        raw.features = bindings::SP_DM_TARGET_PASSES_INTEGRITY
-            | bindings::SP_DM_TARGET_NOWAIT
-            | bindings::SP_DM_TARGET_ATOMIC_WRITES
-            | bindings::SP_DM_TARGET_ZONED_HM;
+        raw.features = T::FEATURES.as_raw();
         raw.ctr = Some(Self::ctr_callback);
         raw.dtr = Some(Self::dtr_callback);
         raw.map = Some(Self::map_callback);
-        raw.end_io = Some(Self::end_io_callback);
         raw.status = Some(Self::status_callback);
-        raw.message = Some(Self::message_callback);
-        raw.report_zones = Some(Self::report_zones_callback);
         raw.iterate_devices = Some(Self::iterate_devices_callback);
-        raw.io_hints = Some(Self::io_hints_callback);
+        if hears_of_end::<T>() {
+            raw.end_io = Some(Self::end_io_callback);
+        }
+        if T::HAS_MESSAGE {
+            raw.message = Some(Self::message_callback);
+        }
+        if T::HAS_REPORT_ZONES {
+            raw.report_zones = Some(Self::report_zones_callback);
+        }
+        if T::HAS_IO_HINTS {
+            raw.io_hints = Some(Self::io_hints_callback);
+        }
         // SAFETY: The type stays where it is, on the heap, until it is unregistered.
         to_result(unsafe { bindings::dm_register_target(ty.get()) })?;
         // INVARIANT: Registered right here.
@@ -109,15 +114,8 @@ impl<T: Target> Registration<T> {
         };
         // SAFETY: The target is ours to change.
         unsafe {
-            // Tuples are made for the sectors that data goes to, which an append does not know.
-            (*ti).set_emulate_zone_append(instance.target.device().0.is_zoned());
             (*ti).private = KBox::into_raw(instance).cast();
-            (*ti).num_flush_bios = 1;
-            (*ti).num_discard_bios = 1;
-            (*ti).num_secure_erase_bios = 1;
-            (*ti).num_write_zeroes_bios = 1;
             (*ti).per_io_data_size = PerIo::<T>::SIZE;
-            (*ti).set_accounts_remapped_io(true);
         }
         0
     }
@@ -164,11 +162,15 @@ impl<T: Target> Registration<T> {
             Ending::With(status) => Some(status),
             // SAFETY: The bio is not touched any more after this if it returns `None`.
             Ending::Here => unsafe { Io::<'_, T, Completing>::look(bio) },
-            Ending::Deferred => {
-                // SAFETY: The bio is not touched any more after this.
-                unsafe { Io::<'_, T, Completing>::queue(bio, instance) };
-                None
-            }
+            Ending::Deferred => match &instance.queues {
+                Some(queues) => {
+                    // SAFETY: The bio is not touched any more after this.
+                    unsafe { Io::<'_, T, Completing>::queue(bio, &queues.looks) };
+                    None
+                }
+                // SAFETY: As for what is looked at here.
+                None => unsafe { Io::<'_, T, Completing>::look(bio) },
+            },
         };
         match ended {
             Some(status) => {
@@ -244,13 +246,17 @@ impl<T: Target> Registration<T> {
         args: *mut bindings::dm_report_zones_args,
         zones: ffi::c_uint,
     ) -> ffi::c_int {
-        // SAFETY: The caller vouches for the target.
-        let (device, start) = unsafe { &Self::instance(ti).target }.device();
-        // SAFETY: The caller vouches for both; the device is open.
-        unsafe {
-            let next = start + ((*args).next_sector - (*ti).begin);
-            bindings::dm_report_zones(device.bdev(), start, next, args, zones)
-        }
+        kernel::error::from_result(|| {
+            let zones = ReportZones {
+                ti,
+                args,
+                zones,
+                _args: PhantomData,
+            };
+            // SAFETY: The caller vouches for the target.
+            let reported = unsafe { &Self::instance(ti).target }.report_zones(zones)?;
+            Ok(reported as ffi::c_int)
+        })
     }
 
     /// # Safety
@@ -283,6 +289,33 @@ impl<T: Target> Registration<T> {
                 .target
                 .io_hints(QueueLimits::from_raw(limits))
         }
+    }
+}
+
+/// A request for the zones of a mapped device, which a target hands down to a device of its own.
+///
+/// # Invariants
+///
+/// `ti` is a constructed target, and `args` what device mapper reports zones with, both for the
+/// lifetime `'a`.
+pub struct ReportZones<'a> {
+    ti: *mut bindings::dm_target,
+    args: *mut bindings::dm_report_zones_args,
+    zones: ffi::c_uint,
+    _args: PhantomData<&'a mut ()>,
+}
+
+impl ReportZones<'_> {
+    /// Reports the zones of `device`, on which the target begins at `start`, a sector of 512 bytes.
+    /// Returns their number. Sleeps.
+    pub fn of(self, device: &Device, start: u64) -> Result<u32> {
+        // SAFETY: By the type invariant both are valid; the device is open.
+        let reported = unsafe {
+            let next = start + ((*self.args).next_sector - (*self.ti).begin);
+            bindings::dm_report_zones(device.bdev(), start, next, self.args, self.zones)
+        };
+        to_result(reported)?;
+        Ok(reported as u32)
     }
 }
 

@@ -6,13 +6,16 @@ use super::{Completing, Ended, Ending, Io, Looking, PerIo};
 use crate::{
     bindings,
     block::{
-        dm::{instance::Instance, Target},
+        dm::{
+            instance::{Instance, Workqueue},
+            Target, //
+        },
         Bio,
         Status, //
     },
 };
 use core::{marker::PhantomData, ptr::NonNull};
-use kernel::{prelude::*, time::Instant};
+use kernel::prelude::*;
 
 impl<'a, T: Target> Io<'a, T, Completing> {
     /// Takes over a clone that has ended below; `None` where it is all done and only device mapper
@@ -20,7 +23,7 @@ impl<'a, T: Target> Io<'a, T, Completing> {
     ///
     /// # Safety
     ///
-    /// `bio` must be a clone of `instance`'s, in its end_io function, and nobody else may use it.
+    /// `bio` must be a clone of `instance`'s, in its end_io function, and in no other hands.
     pub(in crate::block::dm) unsafe fn new(
         bio: *mut bindings::bio,
         instance: &'a Instance<T>,
@@ -39,12 +42,6 @@ impl<'a, T: Target> Io<'a, T, Completing> {
             instance,
             _phase: PhantomData,
         })
-    }
-
-    /// Whether the I/O may have failed only because the device was suspended, or had no patience
-    /// with it.
-    pub fn was_hasty(&self) -> bool {
-        self.per().hasty
     }
 
     /// Whether an I/O that ended with `status` has not been tried, and its submitter comes again: it
@@ -76,11 +73,6 @@ impl<'a, T: Target> Io<'a, T, Completing> {
         }
     }
 
-    /// Notes the time, for [`nanoseconds_since_end`](Io::nanoseconds_since_end).
-    pub fn note_end(&mut self) {
-        self.per_mut().ended = Some(Instant::now());
-    }
-
     /// Has the target look at the I/O whose bio this is, after it asked to. Returns how the I/O
     /// ends, or `None` where a worker has it now. Does not sleep.
     ///
@@ -91,7 +83,7 @@ impl<'a, T: Target> Io<'a, T, Completing> {
     pub(in crate::block::dm) unsafe fn look(bio: *mut bindings::bio) -> Option<Status> {
         // SAFETY: The caller vouches for the bio.
         let per = unsafe { PerIo::<T>::of(bio) };
-        // SAFETY: The area is initialised; the I/O is in nobody else's hands.
+        // SAFETY: The area is initialised; the I/O is in no other hands.
         let work = unsafe { (*per).work.get() };
         // SAFETY: As above.
         let status = unsafe { Io::<'_, T, Looking>::look(work) }?;
@@ -104,9 +96,9 @@ impl<'a, T: Target> Io<'a, T, Completing> {
     ///
     /// # Safety
     ///
-    /// `bio` must be a clone of `instance`'s whose end_io function returns `DM_ENDIO_INCOMPLETE`
-    /// next, and touches it no more.
-    pub(in crate::block::dm) unsafe fn queue(bio: *mut bindings::bio, instance: &Instance<T>) {
+    /// `bio` must be a clone of a target of type `T` whose end_io function returns
+    /// `DM_ENDIO_INCOMPLETE` next, and touches it no more; `queue` one of its instance's.
+    pub(in crate::block::dm) unsafe fn queue(bio: *mut bindings::bio, queue: &Workqueue) {
         // SAFETY: The caller vouches for the bio.
         let per = unsafe { PerIo::<T>::of(bio) };
         // SAFETY: The area is initialised and ours until the work function runs.
@@ -119,7 +111,7 @@ impl<'a, T: Target> Io<'a, T, Completing> {
                 c"stable_pages_io".as_char_ptr(),
                 kernel::static_lock_class!().as_ptr(),
             );
-            instance.looks.queue(work);
+            queue.queue(work);
         }
     }
 }

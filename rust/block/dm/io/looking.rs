@@ -5,31 +5,10 @@
 use super::{Io, Looked, Looking, PerIo, Working};
 use crate::{
     bindings,
-    block::{
-        dm::Target,
-        pool::Effort,
-        Bio,
-        Destination,
-        Payload,
-        Status, //
-    },
-    mm,
-    pi, //
+    block::{dm::Target, Bio, Status},
 };
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::prelude::*;
-
-/// What is no longer what its metadata was made from.
-pub struct Change {
-    /// The first interval, counted from the start of the I/O.
-    pub first: u64,
-    /// The last one.
-    pub last: u64,
-    /// How many there are.
-    pub intervals: u64,
-    /// Whose page it is.
-    pub owner: mm::Owner,
-}
 
 /// A phase in which an I/O is in a worker's hands.
 pub trait Deferred {}
@@ -67,45 +46,6 @@ impl<'a, T: Target, P: Deferred> Io<'a, T, P> {
         // finds it finished.
         unsafe { bindings::bio_endio(self.bio.as_raw()) };
     }
-
-    /// The nanoseconds since the I/O ended below; 0 if that was not [noted](Io::note_end).
-    pub fn nanoseconds_since_end(&self) -> u64 {
-        let ended = self.per().ended;
-        ended.map_or(0, |ended| ended.elapsed().as_nanos() as u64)
-    }
-
-    /// Raises the event counter of the mapped device, soon, which wakes `dmsetup wait`.
-    pub fn raise_event(&self) {
-        self.instance.event.raise();
-    }
-
-    /// What of the data, as it is now, differs from the guards of `payload` or, without one, of the
-    /// metadata that went with it last. Does not wait: there is metadata already.
-    pub fn change(
-        &mut self,
-        to: &Destination<'_>,
-        payload: Option<&Payload>,
-    ) -> Result<Option<Change>, Status> {
-        let checks = pi::Checks {
-            // What came from above may ask not to be looked at.
-            escapes: payload.is_some(),
-            ..pi::Checks::guard_only()
-        };
-        let mut range = None;
-        let intervals = self.check(to, payload, Some(checks), Effort::Some, &mut |mismatch| {
-            let (_, last) = range.get_or_insert((mismatch.interval, mismatch.interval));
-            *last = mismatch.interval;
-        })?;
-        Ok(range.map(|(first, last)| {
-            let exp = to.profile.format.interval_exp();
-            Change {
-                first,
-                last,
-                intervals,
-                owner: self.owner((first as u32) << exp, 1 << exp),
-            }
-        }))
-    }
 }
 
 impl<T: Target> Io<'_, T, Looking> {
@@ -128,17 +68,19 @@ impl<T: Target> Io<'_, T, Looking> {
     /// As for [`from_work`](Self::from_work); the work item must not be queued.
     pub(super) unsafe fn look(work: *mut bindings::work_struct) -> Option<Status> {
         // SAFETY: The caller vouches for it.
-        let mut io = unsafe { Self::from_work(work) };
-        // Metadata is ours to use now.
-        io.detach();
+        let io = unsafe { Self::from_work(work) };
         let (bio, instance) = (io.bio.as_raw(), io.instance);
         if let Some(status) = instance.target.look(io).0 {
             return Some(status);
         }
+        // Only what ends without being heard of has none.
+        let Some(queues) = &instance.queues else {
+            return Some(Status::IOERR);
+        };
         // SAFETY: The bio is the I/O's, which is there until the work function runs.
         let queue = match unsafe { Bio::from_raw(bio) }.is_write() {
-            true => &instance.repairs,
-            false => &instance.rereads,
+            true => &queues.writes,
+            false => &queues.others,
         };
         // SAFETY: The work item is not queued; the I/O is not touched any more after this.
         unsafe {
@@ -152,18 +94,6 @@ impl<T: Target> Io<'_, T, Looking> {
             queue.queue(work);
         }
         None
-    }
-
-    /// Compares the data, as it is now, with the tuples that were read with it, for `payload` or,
-    /// without one, for ourselves. Returns the number of intervals that do not match. Does not wait:
-    /// there is metadata already.
-    pub fn verify(
-        &mut self,
-        from: &Destination<'_>,
-        payload: Option<&Payload>,
-    ) -> Result<u64, Status> {
-        let from = payload.map_or(*from, |payload| from.with(payload));
-        self.check(&from, payload, None, Effort::Some, &mut |_| ())
     }
 
     /// Ends the I/O with `status`.

@@ -4,7 +4,7 @@
 //! device mapper, which frees it, and to the end of the target.
 //!
 //! The functions have the names and the order of steps of those in `rust/block/dm` and
-//! `rust/block/private.rs`. loom runs them in every order, under the memory model of C11, and fails
+//! `rust/block/integrity/private.rs`. loom runs them in every order, under the memory model of C11, and fails
 //! where something is used by two at once, or after it is gone. What the kernel's primitives order
 //! (`queue_work()`, `complete()`, `wake_up()`) is ordered here by a lock or by an atomic.
 

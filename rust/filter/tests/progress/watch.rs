@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! A read that finds an interval wrong knows whether a write is the reason: in every order of the
-//! steps of `rust/block/writes.rs`, and in other orders it does not.
+//! steps of `rust/block/integrity/writes.rs`, and in other orders it does not.
 //!
 //! Sleepable RCU is taken for what it promises: who waits for it waits for those that have entered
 //! before, and those that enter later see what was done before.

@@ -2,8 +2,8 @@
 
 //! Trace events.
 
-use super::{dm::Change, Destination, Submitter};
-use crate::{bindings, mm, pi};
+use super::{Change, Destination};
+use crate::{bindings, block::Submitter, mm, pi};
 
 /// Part of a mapped device.
 #[derive(Clone, Copy)]

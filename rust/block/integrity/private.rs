@@ -6,13 +6,12 @@ use super::{
     destination::Attached,
     metadata::Metadata,
     pool::{Effort, PagePool},
-    segment::Segment,
-    Bio,
-    Destination,
-    Device,
-    Status, //
+    Destination, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    block::{Bio, Device, Segment, Status},
+};
 use core::{
     mem::{size_of, MaybeUninit},
     ptr::NonNull, //

@@ -4,13 +4,13 @@
 
 use super::{
     metadata::Metadata,
-    payload::{Flags, Payload},
-    Bio,
-    Device,
-    Profile,
-    Status, //
+    payload::{Flags, Payload}, //
 };
-use crate::{bindings, pi};
+use crate::{
+    bindings,
+    block::{Bio, Device, Profile, Status},
+    pi,
+};
 
 /// Where the first byte of some data is on a device, and what its protection information looks
 /// like.

@@ -2,8 +2,26 @@
 
 //! Integrity payloads that come from above.
 
-use super::Profile;
-use crate::{bindings, pi};
+use crate::{
+    bindings,
+    block::{Bio, Profile},
+    pi,
+};
+use core::mem::MaybeUninit;
+
+impl Bio {
+    /// The integrity payload that came with the bio. Only right until the bio has been submitted.
+    pub fn payload(&self) -> Option<Payload> {
+        let mut info = MaybeUninit::uninit();
+        // SAFETY: By the type invariant the bio is valid.
+        if unsafe { bindings::sp_payload_info(self.as_raw(), info.as_mut_ptr()) } {
+            // SAFETY: There is a payload, so that all of it was set.
+            Some(Payload(unsafe { info.assume_init() }))
+        } else {
+            None
+        }
+    }
+}
 
 /// What an integrity payload asks for, and where its tuples are.
 ///
@@ -12,10 +30,6 @@ use crate::{bindings, pi};
 pub struct Payload(bindings::sp_payload_info);
 
 impl Payload {
-    pub(super) fn from_raw(raw: bindings::sp_payload_info) -> Self {
-        Self(raw)
-    }
-
     pub(super) fn as_raw(&self) -> &bindings::sp_payload_info {
         &self.0
     }

@@ -20,8 +20,8 @@ const WATCHES: usize = 8;
 /// The writes of a target that are in flight: from when they are sent down until they have settled,
 /// with all that a worker does about them.
 ///
-/// A write [enters](Self::enter) and [leaves](Self::leave); that counts on the CPU where it happens
-/// and takes no lock. A read that has to know what became of the writes that were before it
+/// A write [enters](Self::enter), and leaves when what it got is dropped; that counts on the CPU where
+/// it happens and takes no lock. A read that has to know what became of the writes that were before it
 /// [watches](Self::watch), which waits for those, and for none that comes later: those the
 /// [`Watch`] notes, if they are to the same sectors.
 ///
@@ -73,9 +73,27 @@ unsafe impl Send for Writes {}
 // SAFETY: As above.
 unsafe impl Sync for Writes {}
 
-/// A write that has entered and is to leave.
+/// A write that has entered, and leaves when this is dropped. That can be done in any context.
+///
+/// # Invariants
+///
+/// `ctr` came from `sp_srcu_down_read()` for `writes`, which is still there.
 #[must_use]
-pub(super) struct InFlight(*mut bindings::srcu_ctr);
+pub(super) struct InFlight {
+    ctr: NonNull<bindings::srcu_ctr>,
+    writes: NonNull<Writes>,
+}
+
+// SAFETY: A section of sleepable RCU that was entered with `srcu_down_read()` can be left anywhere.
+unsafe impl Send for InFlight {}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the writes are there and initialised, and this is what
+        // entering gave.
+        unsafe { bindings::sp_srcu_up_read(self.writes.as_ref().srcu.as_ptr(), self.ctr.as_ptr()) }
+    }
+}
 
 impl Writes {
     /// No writes. Sleeps; fails with `ENOMEM`.
@@ -98,20 +116,23 @@ impl Writes {
 
     /// Says that a write to `sectors` (of 512 bytes, of the device below) is about to be sent down.
     /// Does not sleep; process context.
-    pub(super) fn enter(&self, sectors: Range<u64>) -> InFlight {
-        // SAFETY: By the type invariant it is initialised.
-        let in_flight = InFlight(unsafe { bindings::sp_srcu_down_read(self.srcu.as_ptr()) });
+    ///
+    /// # Safety
+    ///
+    /// `self` must outlive the result.
+    pub(super) unsafe fn enter(&self, sectors: Range<u64>) -> InFlight {
+        // INVARIANT: Entered right here; the caller vouches for the rest.
+        let in_flight = InFlight {
+            // SAFETY: By the type invariant it is initialised. What is returned is the address of a
+            // per-CPU counter.
+            ctr: unsafe { NonNull::new_unchecked(bindings::sp_srcu_down_read(self.srcu.as_ptr())) },
+            writes: NonNull::from(self),
+        };
         // A watch that began before the write entered is seen here; one that did not waits for it.
         if self.watching.load(Relaxed) != 0 {
             self.disturb(&sectors);
         }
         in_flight
-    }
-
-    /// Says that a write has settled, and its device mapper is about to be told. Any context.
-    pub(super) fn leave(&self, in_flight: InFlight) {
-        // SAFETY: By the type invariant it is initialised, and this is what entering gave.
-        unsafe { bindings::sp_srcu_up_read(self.srcu.as_ptr(), in_flight.0) }
     }
 
     #[cold]

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What an I/O carries for its metadata, and what can be done with it in more than one phase.
+
+use super::{
+    destination::Attached,
+    metadata::Metadata,
+    pool::Effort,
+    private::{self, PrivateBio},
+    writes::InFlight,
+    Destination,
+    Misfit,
+    Payload,
+    Pools, //
+};
+use crate::{
+    bindings,
+    block::{
+        dm::{self, Io},
+        Bio,
+        Status, //
+    },
+    pi, //
+};
+use core::{pin::Pin, ptr::NonNull};
+use kernel::{prelude::*, types::Opaque};
+
+mod looking;
+mod mapping;
+mod working;
+
+pub use self::{
+    looking::Change,
+    mapping::Private,
+    working::{Reread, Watch}, //
+};
+
+/// A device-mapper target whose I/O carries metadata.
+pub trait Target: dm::Target<IoData = IoData<<Self as Target>::State>> {
+    /// What the target itself keeps with an I/O.
+    type State: Default + Send;
+
+    /// The pools, which the target owns.
+    fn pools(&self) -> &Pools;
+}
+
+/// What a [`Target`] keeps with an I/O: its own state, and the metadata.
+#[pin_data]
+pub struct IoData<S> {
+    #[pin]
+    metadata: IoMetadata,
+    state: S,
+}
+
+impl<S: Default> Default for IoData<S> {
+    fn default() -> Self {
+        Self {
+            metadata: IoMetadata {
+                payload: Opaque::uninit(),
+                buffer: None,
+                attached: None,
+                hasty: false,
+                in_flight: None,
+            },
+            state: S::default(),
+        }
+    }
+}
+
+/// The metadata of an I/O.
+///
+/// # Invariants
+///
+/// `attached` is a bio in whose phase nothing else uses it, or one in flight.
+#[pin_data(PinnedDrop)]
+struct IoMetadata {
+    /// What is attached to a bio while that is in flight.
+    #[pin]
+    payload: Opaque<bindings::sp_payload>,
+    /// The bytes, of which the payload is made.
+    buffer: Option<Metadata>,
+    /// The I/O's own bio, while it has `payload`, over `buffer`.
+    attached: Option<NonNull<bindings::bio>>,
+    /// What went down does not wait in a suspended device, but fails.
+    hasty: bool,
+    /// A write that has been sent down.
+    in_flight: Option<InFlight>,
+}
+
+// SAFETY: It is in the hands of one thread at a time; the bio is that of the same I/O.
+unsafe impl Send for IoMetadata {}
+
+#[pinned_drop]
+impl PinnedDrop for IoMetadata {
+    fn drop(self: Pin<&mut Self>) {
+        // The rest goes after that: a bio that still has the payload needs the buffer.
+        self.detach();
+    }
+}
+
+impl IoMetadata {
+    /// Takes the payload off the I/O's bio, so that the buffer is ours again, and the block layer
+    /// does not free what it has not allocated.
+    fn detach(self: Pin<&mut Self>) {
+        if let Some(bio) = self.project().attached.take() {
+            // SAFETY: By the type invariant the bio is there; it is not in flight, since the I/O is
+            // in the target's hands.
+            unsafe { bindings::sp_payload_detach(bio.as_ptr()) };
+        }
+    }
+
+    /// Attaches the buffer to the I/O's own bio for `bytes` bytes of data, if what that is to be sent
+    /// to takes it now; says whether it does. Fails with [`Status::IOERR`] where it would have to.
+    fn attach(
+        self: Pin<&mut Self>,
+        bio: &mut Bio,
+        to: &Destination<'_>,
+        bytes: u32,
+    ) -> Result<bool, Status> {
+        let payload = self.payload.get();
+        let this = self.project();
+        let mut attached = Attached::No;
+        if let Some(buffer) = &*this.buffer {
+            // SAFETY: The bio is ours; payload and buffer stay where they are until it has ended, and
+            // are detached then, or before the bio has been submitted.
+            attached = unsafe { to.attach(bio, payload, buffer, bytes) }?;
+        }
+        *this.hasty = attached == Attached::Hasty;
+        if attached == Attached::No {
+            return Ok(false);
+        }
+        // INVARIANT: That is the I/O's bio.
+        *this.attached = NonNull::new(bio.as_raw());
+        Ok(true)
+    }
+}
+
+impl<'a, T: Target, P> Io<'a, T, P> {
+    /// What the target keeps with the I/O.
+    pub fn state(&mut self) -> &mut T::State {
+        self.data().project().state
+    }
+
+    /// The reserves, which outlive the I/O: the target, which owns them, does.
+    fn pools(&self) -> &'a Pools {
+        self.target().pools()
+    }
+
+    fn metadata(&mut self) -> Pin<&mut IoMetadata> {
+        self.data().project().metadata
+    }
+
+    fn buffer(&self) -> Option<&Metadata> {
+        self.data_ref().metadata.buffer.as_ref()
+    }
+
+    /// Takes our payload off the bio, so that the metadata is ours again.
+    fn detach(&mut self) {
+        self.metadata().detach();
+    }
+
+    /// How hard the I/O may try for memory, and whether less than all of it will do.
+    fn effort(&self) -> Effort {
+        if self.is_whole() {
+            Effort::All
+        } else {
+            Effort::Some
+        }
+    }
+
+    /// Whether the data must be written as a whole, since it is an atomic write or one to a zone.
+    fn is_whole(&self) -> bool {
+        let bio = self.bio();
+        bio.is_atomic() || bio.is_write() && bio.is_zoned()
+    }
+
+    /// Makes room for the metadata of `bytes` bytes of data, zeroed, unless the I/O has some
+    /// already. Returns the number of bytes of data that the room is enough for: fewer where memory
+    /// is short (a page of metadata) or there is more than goes with one bio (64 KiB).
+    ///
+    /// Sleeps until there is a page; with [`Effort::Now`] it fails with [`Status::AGAIN`] instead.
+    fn make_metadata(
+        &mut self,
+        to: &Destination<'_>,
+        bytes: u32,
+        effort: Effort,
+    ) -> Result<u32, Status> {
+        let format = &to.profile.format;
+        let exp = format.interval_exp();
+        if bytes == 0 || bytes & ((1 << exp) - 1) != 0 || !to.is_aligned() {
+            return Err(Misfit.into());
+        }
+        if self.buffer().is_none() {
+            let len = to.metadata_bytes(bytes);
+            // SAFETY: The buffer is dropped when the I/O ends at the latest, and the pools outlive
+            // that.
+            let buffer = unsafe { Metadata::new(len, &self.pools().metadata, effort) };
+            *self.metadata().project().buffer = Some(buffer.ok_or(Status::AGAIN)?);
+        }
+        let room = self.buffer().map_or(0, Metadata::len);
+        let intervals = format.intervals_in_metadata(room) as u32;
+        Ok((bytes >> exp).min(intervals) << exp)
+    }
+
+    /// Generates metadata for `bytes` bytes of data, which `push` feeds to the generator.
+    fn generate_metadata(
+        &mut self,
+        to: &Destination<'_>,
+        bytes: u32,
+        push: impl FnOnce(&Self, &mut pi::Generator<'_>) -> Result<(), Misfit>,
+    ) -> Result<(), Misfit> {
+        let len = to.metadata_bytes(bytes);
+        let mut buffer = self.metadata().project().buffer.take();
+        let generated = (|| {
+            let metadata = buffer
+                .as_mut()
+                .and_then(|m| m.as_mut_slice().get_mut(..len))
+                .ok_or(Misfit)?;
+            let mut generator = pi::Generator::new(&to.profile.format, to.tags(), metadata)?;
+            push(self, &mut generator)?;
+            generator.finish()?;
+            Ok(())
+        })();
+        *self.metadata().project().buffer = buffer;
+        generated
+    }
+
+    /// Generates metadata for all the data where it is.
+    fn generate_in_place(&mut self, to: &Destination<'_>) -> Result<(), Misfit> {
+        let bytes = self.data_bytes();
+        self.generate_metadata(to, bytes, |io, generator| {
+            io.for_each_segment(0, bytes, |segment| generator.push(segment))?;
+            Ok(())
+        })
+    }
+
+    /// Compares metadata with data, which `push` feeds to the verifier, and calls `report` for each
+    /// interval that does not match; returns their number.
+    fn verify_metadata<R: FnMut(pi::Mismatch)>(
+        &self,
+        to: &Destination<'_>,
+        checks: pi::Checks,
+        bytes: u32,
+        report: &mut R,
+        push: impl FnOnce(&mut pi::Verifier<'_>, &mut R) -> Result<(), Misfit>,
+    ) -> Result<u64, Misfit> {
+        let metadata = self
+            .buffer()
+            .and_then(|m| m.as_slice().get(..to.metadata_bytes(bytes)))
+            .ok_or(Misfit)?;
+        let mut verifier = pi::Verifier::new(&to.profile.format, checks, metadata)?;
+        push(&mut verifier, report)?;
+        Ok(verifier.finish()?.mismatches)
+    }
+
+    /// Copies tuples of a payload from above to our metadata: those of as many of the `bytes` bytes
+    /// of data from `skip` on as there is room for. `to` is where these go. Returns their number.
+    fn load(
+        &mut self,
+        to: &Destination<'_>,
+        payload: &Payload,
+        skip: u32,
+        bytes: u32,
+        effort: Effort,
+    ) -> Result<u32, Status> {
+        let bytes = self.make_metadata(to, bytes, effort)?;
+        let (start, len) = (to.metadata_bytes(skip), to.metadata_bytes(bytes));
+        if start + len > payload.bytes() {
+            return Err(Misfit.into());
+        }
+        let (bio, data) = self.parts();
+        let bio = bio.as_raw();
+        let buffer = data.project().metadata.project().buffer;
+        let buffer = buffer
+            .as_mut()
+            .and_then(|m| m.as_mut_slice().get_mut(..len))
+            .ok_or(Misfit)?;
+        // SAFETY: The bio has the payload, the range is inside of it, and the buffer is as long.
+        unsafe {
+            bindings::sp_payload_read(
+                bio,
+                payload.as_raw(),
+                start as u32,
+                buffer.as_mut_ptr().cast(),
+                len as u32,
+            )
+        };
+        Ok(bytes)
+    }
+
+    /// Compares the data, as it is now, with the tuples of a payload from above or, without one,
+    /// with our own metadata: as far as `checks` says or, without, as the destination does. Calls
+    /// `report` for each interval that does not match; returns their number.
+    ///
+    /// Sleeps for a page of memory at the most, where there is a payload and `effort` lets it.
+    fn check(
+        &mut self,
+        to: &Destination<'_>,
+        payload: Option<&Payload>,
+        checks: Option<pi::Checks>,
+        effort: Effort,
+        report: &mut impl FnMut(pi::Mismatch),
+    ) -> Result<u64, Status> {
+        let bytes = self.data_bytes();
+        let mut mismatches = 0;
+        let mut done = 0;
+        while done < bytes {
+            let to = to.advance(done);
+            let n = match payload {
+                Some(payload) => self.load(&to, payload, done, bytes - done, effort)?,
+                None => bytes - done,
+            };
+            let base = u64::from(done >> to.profile.format.interval_exp());
+            let mut report = |mismatch: pi::Mismatch| {
+                report(pi::Mismatch {
+                    interval: base + mismatch.interval,
+                    ..mismatch
+                })
+            };
+            let checks = checks.unwrap_or(to.checks());
+            mismatches +=
+                self.verify_metadata(&to, checks, n, &mut report, |verifier, report| {
+                    self.for_each_segment(done, n, |segment| verifier.push(segment, report))?;
+                    Ok(())
+                })?;
+            done += n;
+        }
+        Ok(mismatches)
+    }
+
+    /// Copies as much of the data as memory allows, from `skip` bytes after its start on, and
+    /// generates metadata for the copy in the same pass, if it is to be stored. Sleeps until there
+    /// is a page.
+    ///
+    /// Waits for metadata, then for a bio, then for pages, as each I/O does; see [the module](super).
+    fn copy(
+        &mut self,
+        to: &Destination<'_>,
+        skip: u32,
+        effort: Effort,
+    ) -> Result<PrivateBio<'a>, Status> {
+        let left = self.data_bytes().saturating_sub(skip);
+        let mut wanted = left.min(private::MAX_COPY);
+        if to.profile.stored {
+            wanted = self.make_metadata(to, wanted, effort)?;
+        }
+        let mut private = self.alloc_private(to, left, wanted, effort)?;
+
+        let bytes = private.bytes();
+        if to.profile.stored {
+            self.generate_metadata(to, bytes, |io, generator| {
+                let mut filler = private.filler();
+                io.for_each_segment(skip, bytes, |segment| {
+                    filler.push(segment, |piece| generator.push(piece))
+                })?;
+                Ok(())
+            })?;
+        } else {
+            let mut filler = private.filler();
+            self.for_each_segment(skip, bytes, |segment| {
+                filler.push(segment, |_| Ok::<_, Misfit>(()))
+            })?;
+        }
+        Ok(private)
+    }
+
+    /// Copies data as [`copy`](Self::copy) does, but with the tuples of a payload from above; `None`
+    /// where they do not match.
+    fn copy_forwarded(
+        &mut self,
+        to: &Destination<'_>,
+        payload: &Payload,
+        skip: u32,
+        effort: Effort,
+    ) -> Result<Option<PrivateBio<'a>>, Status> {
+        let to = to.with(payload).advance(skip);
+        let left = self.data_bytes().saturating_sub(skip);
+        let wanted = self.load(&to, payload, skip, left.min(private::MAX_COPY), effort)?;
+        let mut private = self.alloc_private(&to, left, wanted, effort)?;
+
+        let bytes = private.bytes();
+        let mut filler = private.filler();
+        let mismatches =
+            self.verify_metadata(&to, to.checks(), bytes, &mut |_| (), |verifier, report| {
+                self.for_each_segment(skip, bytes, |segment| {
+                    filler.push(segment, |piece| verifier.push(piece, report))
+                })?;
+                Ok(())
+            })?;
+        if mismatches != 0 {
+            return Ok(None);
+        }
+        Ok(Some(private))
+    }
+
+    /// A private bio for `wanted` of `left` bytes of data, or for fewer where that will do.
+    fn alloc_private(
+        &self,
+        to: &Destination<'_>,
+        left: u32,
+        wanted: u32,
+        effort: Effort,
+    ) -> Result<PrivateBio<'a>, Status> {
+        let private = self
+            .pools()
+            .bios
+            .alloc(self.bio(), to.device, to.sector, wanted, effort)
+            .ok_or(Status::AGAIN)?;
+        enough(private.bytes(), left, effort)?;
+        Ok(private)
+    }
+
+    /// Attaches our metadata to a private bio, as [`Destination::admit`] lets it.
+    ///
+    /// # Safety
+    ///
+    /// The private bio must have ended before the I/O ends, and before anything else is done with its
+    /// metadata.
+    unsafe fn attach_to(&mut self, private: &mut PrivateBio<'_>, to: &Destination<'_>) {
+        let metadata = self.metadata();
+        let payload = metadata.payload.get();
+        let this = metadata.project();
+        if let Some(buffer) = &*this.buffer {
+            // SAFETY: Both stay until the I/O ends; the caller vouches for the rest.
+            unsafe { private.attach(payload, buffer, to) };
+            *this.hasty = private.attached() == Ok(Attached::Hasty);
+        }
+    }
+}
+
+/// Says whether `bytes` of the `wanted` bytes will do.
+fn enough(bytes: u32, wanted: u32, effort: Effort) -> Result<(), Status> {
+    match effort {
+        _ if bytes >= wanted => Ok(()),
+        Effort::Some => Ok(()),
+        Effort::Now => Err(Status::AGAIN),
+        // No write that has to stay whole is longer than what there is a reserve for.
+        Effort::All => Err(Status::IOERR),
+    }
+}
