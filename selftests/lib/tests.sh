@@ -18,7 +18,7 @@ boots_a_machine() {
 # What is quick and needs nothing comes first.
 all_tests() {
 	local file
-	printf 'check/%s\n' format unsafe lint crates docs
+	printf 'check/%s\n' format unsafe layers lint crates docs
 	for file in "$top"/selftests/host/*.sh "$top"/selftests/vm/*.sh; do
 		[[ $file == */lib.sh ]] || printf '%s\n' "${file#"$top/selftests/"}"
 	done | sed 's/\.sh$//'
