@@ -48,7 +48,7 @@ use crate::block::{
         self,
         longest_whole,
         trace::{self, Extent},
-        Destination,
+        Region,
         Pools, //
     },
     Device,
@@ -153,12 +153,12 @@ impl Live {
 }
 
 impl StablePi {
-    fn destination(&self, sector: u64) -> Destination<'_> {
-        Destination::new(&self.device, sector, &self.profile, self.args.app_tag)
+    fn region(&self, sector: u64) -> Region<'_> {
+        Region::new(&self.device, sector, &self.profile, self.args.app_tag)
     }
 
     /// The same `bytes` bytes on the mapped device.
-    fn extent(&self, to: &Destination<'_>, bytes: u32) -> Extent {
+    fn extent(&self, to: &Region<'_>, bytes: u32) -> Extent {
         let sector = to
             .sector
             .wrapping_sub(self.args.offset)
@@ -336,11 +336,11 @@ impl Target for StablePi {
         }
         if bio.is_data_write() {
             let as_made = self.look_below(&io);
-            return write::map(self, io, self.destination(sector), as_made);
+            return write::map(self, io, self.region(sector), as_made);
         }
         if bio.is_read() && (self.verifies() || bio.payload().is_some()) {
             let as_made = self.look_below(&io);
-            return read::map(self, io, self.destination(sector), as_made);
+            return read::map(self, io, self.region(sector), as_made);
         }
         io.send(&self.device, sector)
     }

@@ -23,7 +23,7 @@ use crate::{
         },
         integrity::{
             trace,
-            Destination,
+            Region,
             Payload,
             Reread,
             Watch, //
@@ -62,7 +62,7 @@ impl Fetched {
 pub(super) fn map(
     filter: &StablePi,
     mut io: Io<'_, StablePi, Mapping>,
-    from: Destination<'_>,
+    from: Region<'_>,
     as_made: bool,
 ) -> Mapped {
     let payload = io.bio().payload();
@@ -106,7 +106,7 @@ pub(super) fn look(
     first: Status,
 ) -> Looked {
     let wait_ns = io.state().nanoseconds_since_end();
-    let from = filter.destination(fetched.sector);
+    let from = filter.region(fetched.sector);
     let mut arrived = Arrived {
         from,
         filter,
@@ -148,7 +148,7 @@ pub(super) fn reread(
         hasty,
         wait_ns,
     } = doubtful;
-    let from = filter.destination(fetched.sector);
+    let from = filter.region(fetched.sector);
     let mut again = Again {
         from,
         filter,
@@ -169,7 +169,7 @@ pub(super) fn reread(
 fn trace_verify<P: Deferred>(
     filter: &StablePi,
     io: &mut Io<'_, StablePi, P>,
-    from: &Destination<'_>,
+    from: &Region<'_>,
     wait_ns: u64,
 ) {
     let verify_ns = io.state().nanoseconds_since_end().saturating_sub(wait_ns);
@@ -180,7 +180,7 @@ fn trace_verify<P: Deferred>(
 struct Arrived<'f, 'w, 'a> {
     filter: &'f StablePi,
     io: &'w mut Io<'a, StablePi, Looking>,
-    from: Destination<'f>,
+    from: Region<'f>,
     payload: Option<Payload>,
 }
 
@@ -206,7 +206,7 @@ impl settle::Read for Arrived<'_, '_, '_> {
 struct Again<'f, 'w, 'a> {
     filter: &'f StablePi,
     io: &'w mut Io<'a, StablePi, Working>,
-    from: Destination<'f>,
+    from: Region<'f>,
     payload: Option<Payload>,
     /// It has ended early, and says nothing of its data.
     hasty: bool,

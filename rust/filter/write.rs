@@ -25,7 +25,7 @@ use crate::{
         integrity::{
             trace,
             Change,
-            Destination,
+            Region,
             Payload, //
         },
         Status,
@@ -109,13 +109,13 @@ impl Written {
     }
 }
 
-/// Sends a write with data to its destination.
+/// Sends a write with data to its region.
 ///
 /// `as_made` says whether the device below shows the profile of the table.
 pub(super) fn map(
     filter: &StablePi,
     io: Io<'_, StablePi, Mapping>,
-    to: Destination<'_>,
+    to: Region<'_>,
     as_made: bool,
 ) -> Mapped {
     let payload = io.bio().payload();
@@ -143,7 +143,7 @@ pub(super) fn map(
 fn in_place(
     filter: &StablePi,
     mut io: Io<'_, StablePi, Mapping>,
-    to: &Destination<'_>,
+    to: &Region<'_>,
     payload: Option<Payload>,
     promise: Promise,
 ) -> Mapped {
@@ -175,7 +175,7 @@ fn in_place(
 fn copy(
     filter: &StablePi,
     mut io: Io<'_, StablePi, Mapping>,
-    to: &Destination<'_>,
+    to: &Region<'_>,
     class: mm::Class,
 ) -> Mapped {
     let copy = match io.copy_and_generate(to) {
@@ -190,7 +190,7 @@ fn copy(
 fn copy_with_payload(
     filter: &StablePi,
     mut io: Io<'_, StablePi, Mapping>,
-    to: &Destination<'_>,
+    to: &Region<'_>,
     payload: &Payload,
 ) -> Mapped {
     match io.copy_with_payload(to, payload) {
@@ -205,7 +205,7 @@ fn copy_with_payload(
 
 impl StablePi {
     /// The state of a write that goes down as a copy.
-    fn copied(&self, to: &Destination<'_>, tuples: Tuples) -> State {
+    fn copied(&self, to: &Region<'_>, tuples: Tuples) -> State {
         State::Copied(Copied {
             sector: to.sector,
             tuples,
@@ -235,7 +235,7 @@ pub(super) fn send_again(
         filter.counters.count(Event::Retried);
     }
     let mut rejected = Rejected {
-        to: filter.destination(copied.sector),
+        to: filter.region(copied.sector),
         filter,
         io,
         copied,
@@ -247,7 +247,7 @@ pub(super) fn send_again(
 struct Rejected<'f, 'w, 'a> {
     filter: &'f StablePi,
     io: &'w mut Io<'a, StablePi, Working>,
-    to: Destination<'f>,
+    to: Region<'f>,
     copied: Copied,
 }
 
@@ -288,7 +288,7 @@ pub(super) fn look(
     first: Status,
 ) -> Looked {
     let mut suspect = Suspect {
-        to: filter.destination(written.sector),
+        to: filter.region(written.sector),
         filter,
         io: &mut io,
         written,
@@ -324,7 +324,7 @@ pub(super) fn repair(
     } = unstable;
     let mut suspect = Suspect {
         hasty: false,
-        to: filter.destination(written.sector),
+        to: filter.region(written.sector),
         filter,
         io,
         written,
@@ -340,7 +340,7 @@ pub(super) fn send_with_patience(
     written: Written,
 ) -> Status {
     let mut suspect = Suspect {
-        to: filter.destination(written.sector),
+        to: filter.region(written.sector),
         filter,
         io,
         written,
@@ -357,7 +357,7 @@ pub(super) fn send_with_patience(
 struct Suspect<'f, 'w, 'a, P: Deferred> {
     filter: &'f StablePi,
     io: &'w mut Io<'a, StablePi, P>,
-    to: Destination<'f>,
+    to: Region<'f>,
     written: Written,
     /// It has ended early, and has not been tried yet.
     hasty: bool,

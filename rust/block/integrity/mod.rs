@@ -10,7 +10,7 @@
 //! - has an [`IoData`] with what it wants to keep with an I/O as its
 //!   [`dm::Target::IoData`](super::dm::Target::IoData), and implements [`Target`];
 //! - makes [`Pools`] in its constructor, for the device below, and owns them;
-//! - makes a [`Destination`] of the place that an I/O goes to.
+//! - makes a [`Region`] of the place that an I/O goes to.
 //!
 //! Then each phase of an [`Io`](super::dm::Io) has more methods:
 //!
@@ -50,7 +50,7 @@
 //! C header: [`include/linux/bio-integrity.h`](srctree/include/linux/bio-integrity.h)
 
 mod data;
-mod destination;
+mod region;
 mod io;
 mod metadata;
 mod payload;
@@ -62,7 +62,7 @@ mod writes;
 pub mod trace;
 
 pub use self::{
-    destination::{Destination, Misfit},
+    region::{Region, Misfit},
     io::{Change, IoData, Private, Reread, Target, Watch},
     payload::Payload,
     pools::{longest_whole, Pools}, //

@@ -3,10 +3,10 @@
 //! Bios of our own: over a private copy of somebody's data, or over the data itself once more.
 
 use super::{
-    destination::Attached,
+    region::Attached,
     metadata::Metadata,
     pool::{Effort, PagePool},
-    Destination, //
+    Region, //
 };
 use crate::{
     bindings,
@@ -213,7 +213,7 @@ pub(super) struct PrivateBio<'a> {
 impl<'a> PrivateBio<'a> {
     /// The operation and flags of a private bio: those of `source`, but with no payload yet, and
     /// completed by interrupt, since no thread polls for it, and from no per-CPU cache. Whether it may
-    /// fail early is for [`Destination::admit`] to say.
+    /// fail early is for [`Region::admit`] to say.
     fn opf(source: &Bio) -> u32 {
         // SAFETY: By its type invariant the bio is valid.
         let opf = unsafe { (*source.as_raw()).bi_opf };
@@ -303,7 +303,7 @@ impl<'a> PrivateBio<'a> {
     }
 
     /// Attaches metadata for the bio's data, if the device takes that now; where it does not, and
-    /// would have to, the bio cannot be submitted any more. See [`Destination::admit`].
+    /// would have to, the bio cannot be submitted any more. See [`Region::admit`].
     ///
     /// # Safety
     ///
@@ -312,7 +312,7 @@ impl<'a> PrivateBio<'a> {
         &mut self,
         payload: *mut bindings::sp_payload,
         metadata: &Metadata,
-        to: &Destination<'_>,
+        to: &Region<'_>,
     ) {
         // SAFETY: By the type invariant the bio is ours.
         let bio = unsafe { Bio::from_raw(self.raw()) };
@@ -331,7 +331,7 @@ impl<'a> PrivateBio<'a> {
     /// One that does not wait in the device may have failed because that is suspended. So when that
     /// lets I/O pass, it is sent again; if without its metadata, since the device does not show the
     /// profile any more, it may wait.
-    pub(super) fn submit_and_wait(&mut self, to: &Destination<'_>) -> Status {
+    pub(super) fn submit_and_wait(&mut self, to: &Region<'_>) -> Status {
         if let Err(status) = self.attached {
             return status;
         }
@@ -364,7 +364,7 @@ impl<'a> PrivateBio<'a> {
 
     /// Decides anew whether the metadata of a bio that has ended can go with it, and whether it
     /// `waits`.
-    fn attach_again(&mut self, to: &Destination<'_>, waits: bool) -> Result<(), Status> {
+    fn attach_again(&mut self, to: &Region<'_>, waits: bool) -> Result<(), Status> {
         // SAFETY: By the type invariant the bio is ours.
         unsafe { (*self.raw()).bi_opf &= !bindings::SP_REQ_RAHEAD };
         // SAFETY: As above.

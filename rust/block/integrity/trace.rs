@@ -2,7 +2,7 @@
 
 //! Trace events.
 
-use super::{Change, Destination};
+use super::{Change, Region};
 use crate::{bindings, block::Submitter, mm, pi};
 
 /// Part of a mapped device.
@@ -30,7 +30,7 @@ impl Extent {
 /// from. Any context.
 pub fn unstable_write(
     extent: &Extent,
-    to: &Destination<'_>,
+    to: &Region<'_>,
     change: &Change,
     submitter: &Submitter,
 ) {

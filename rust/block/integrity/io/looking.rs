@@ -6,7 +6,7 @@ use super::Target;
 use crate::{
     block::{
         dm::{Completing, Deferred, Io, Looking},
-        integrity::{pool::Effort, Destination, Payload},
+        integrity::{pool::Effort, Region, Payload},
         Status, //
     },
     mm,
@@ -38,7 +38,7 @@ impl<T: Target, P: Deferred> Io<'_, T, P> {
     /// metadata that went with it last. Does not wait: there is metadata already.
     pub fn change(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         payload: Option<&Payload>,
     ) -> Result<Option<Change>, Status> {
         self.detach();
@@ -70,7 +70,7 @@ impl<T: Target> Io<'_, T, Looking> {
     /// there is metadata already.
     pub fn verify(
         &mut self,
-        from: &Destination<'_>,
+        from: &Region<'_>,
         payload: Option<&Payload>,
     ) -> Result<u64, Status> {
         self.detach();

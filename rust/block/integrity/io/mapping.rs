@@ -8,10 +8,10 @@ use crate::{
     block::{
         dm::{Io, Mapped, Mapping},
         integrity::{
-            destination::Attached,
+            region::Attached,
             pool::Effort,
             private::PrivateBio,
-            Destination,
+            Region,
             Payload, //
         },
         Device,
@@ -39,7 +39,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     }
 
     /// Makes room for metadata and leaves what it is not enough for to another I/O.
-    fn make_room(&mut self, to: &Destination<'_>) -> Result<(), Status> {
+    fn make_room(&mut self, to: &Region<'_>) -> Result<(), Status> {
         let effort = self.submitters_effort();
         let wanted = self.data_bytes();
         let bytes = self.make_metadata(to, wanted, effort)?;
@@ -50,7 +50,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
 
     /// Attaches the metadata to the bio, for what it is to be sent to, if that takes it now; says
     /// whether it does. Fails with [`Status::IOERR`] where it would have to.
-    fn attach(&mut self, to: &Destination<'_>) -> Result<bool, Status> {
+    fn attach(&mut self, to: &Region<'_>) -> Result<bool, Status> {
         let bytes = self.data_bytes();
         let (bio, data) = self.parts();
         data.project().metadata.attach(bio, to, bytes)
@@ -58,7 +58,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
 
     /// Lets the bio go down with the payload that it came with, if that can be now; fails with
     /// [`Status::IOERR`] otherwise.
-    fn forward(&mut self, to: &Destination<'_>) -> Result<(), Status> {
+    fn forward(&mut self, to: &Region<'_>) -> Result<(), Status> {
         let admitted = to.admit(self.bio_mut())?;
         *self.metadata().project().hasty = admitted == Attached::Hasty;
         match admitted {
@@ -72,7 +72,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     /// Where there is not enough memory at once for all the metadata, the I/O is shortened. Fails
     /// with [`Status::IOERR`] where the data is not a whole number of intervals, and with
     /// [`Status::AGAIN`] where it must not sleep and would have to.
-    pub fn generate(&mut self, to: &Destination<'_>) -> Result<(), Status> {
+    pub fn generate(&mut self, to: &Region<'_>) -> Result<(), Status> {
         self.make_room(to)?;
         self.generate_in_place(to)?;
         self.attach(to)?;
@@ -83,7 +83,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     /// whether the device can bring any now. Sleeps.
     ///
     /// Shortens and fails as [`generate`](Self::generate) does.
-    pub fn expect(&mut self, from: &Destination<'_>) -> Result<bool, Status> {
+    pub fn expect(&mut self, from: &Region<'_>) -> Result<bool, Status> {
         self.make_room(from)?;
         self.attach(from)
     }
@@ -92,7 +92,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     ///
     /// Where there is not enough memory at once for all of it, the I/O is shortened. Fails as
     /// [`generate`](Self::generate) does.
-    pub fn copy_and_generate(&mut self, to: &Destination<'_>) -> Result<Private<'a>, Status> {
+    pub fn copy_and_generate(&mut self, to: &Region<'_>) -> Result<Private<'a>, Status> {
         let private = self.copy(to, 0, self.submitters_effort())?;
         self.shorten(private.bytes());
         Ok(Private(private))
@@ -100,7 +100,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
 
     /// Makes room for tuples of the bio's payload, for when the I/O has ended. Sleeps for a page of
     /// memory, or fails with [`Status::AGAIN`] where it must not.
-    pub fn reserve(&mut self, to: &Destination<'_>) -> Result<(), Status> {
+    pub fn reserve(&mut self, to: &Region<'_>) -> Result<(), Status> {
         let effort = self.submitters_effort().at_least_a_page();
         self.make_metadata(to, self.data_bytes(), effort)?;
         self.forward(to)
@@ -112,7 +112,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     /// ended.
     pub fn verify_payload(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         payload: &Payload,
     ) -> Result<bool, Status> {
         let effort = self.submitters_effort().at_least_a_page();
@@ -128,7 +128,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     /// Shortens and fails as [`generate`](Self::generate) does.
     pub fn copy_with_payload(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         payload: &Payload,
     ) -> Result<Option<Private<'a>>, Status> {
         let Some(private) = self.copy_forwarded(to, payload, 0, self.submitters_effort())? else {
@@ -164,7 +164,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     /// Sends the copy, with its metadata, to `to` instead of the bio, which ends as the copy does.
     /// Where the device does not take metadata any more that has to go with it, the I/O ends with
     /// [`Status::IOERR`].
-    pub fn submit_copy(mut self, copy: Private<'a>, to: &Destination<'_>) -> Mapped {
+    pub fn submit_copy(mut self, copy: Private<'a>, to: &Region<'_>) -> Mapped {
         let Private(mut copy) = copy;
         // SAFETY: The bio that is submitted has ended before the I/O does, which is left alone until
         // then; the others are not submitted.

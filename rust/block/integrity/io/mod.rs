@@ -3,12 +3,12 @@
 //! What an I/O carries for its metadata, and what can be done with it in more than one phase.
 
 use super::{
-    destination::Attached,
+    region::Attached,
     metadata::Metadata,
     pool::Effort,
     private::{self, PrivateBio},
     writes::InFlight,
-    Destination,
+    Region,
     Misfit,
     Payload,
     Pools, //
@@ -114,7 +114,7 @@ impl IoMetadata {
     fn attach(
         self: Pin<&mut Self>,
         bio: &mut Bio,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         bytes: u32,
     ) -> Result<bool, Status> {
         let payload = self.payload.get();
@@ -181,7 +181,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// Sleeps until there is a page; with [`Effort::Now`] it fails with [`Status::AGAIN`] instead.
     fn make_metadata(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         bytes: u32,
         effort: Effort,
     ) -> Result<u32, Status> {
@@ -205,7 +205,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// Generates metadata for `bytes` bytes of data, which `push` feeds to the generator.
     fn generate_metadata(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         bytes: u32,
         push: impl FnOnce(&Self, &mut pi::Generator<'_>) -> Result<(), Misfit>,
     ) -> Result<(), Misfit> {
@@ -226,7 +226,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     }
 
     /// Generates metadata for all the data where it is.
-    fn generate_in_place(&mut self, to: &Destination<'_>) -> Result<(), Misfit> {
+    fn generate_in_place(&mut self, to: &Region<'_>) -> Result<(), Misfit> {
         let bytes = self.data_bytes();
         self.generate_metadata(to, bytes, |io, generator| {
             io.for_each_segment(0, bytes, |segment| generator.push(segment))?;
@@ -238,7 +238,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// interval that does not match; returns their number.
     fn verify_metadata<R: FnMut(pi::Mismatch)>(
         &self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         checks: pi::Checks,
         bytes: u32,
         report: &mut R,
@@ -257,7 +257,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// of data from `skip` on as there is room for. `to` is where these go. Returns their number.
     fn load(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         payload: &Payload,
         skip: u32,
         bytes: u32,
@@ -289,13 +289,13 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     }
 
     /// Compares the data, as it is now, with the tuples of a payload from above or, without one,
-    /// with our own metadata: as far as `checks` says or, without, as the destination does. Calls
+    /// with our own metadata: as far as `checks` says or, without, as the region does. Calls
     /// `report` for each interval that does not match; returns their number.
     ///
     /// Sleeps for a page of memory at the most, where there is a payload and `effort` lets it.
     fn check(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         payload: Option<&Payload>,
         checks: Option<pi::Checks>,
         effort: Effort,
@@ -335,7 +335,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// Waits for metadata, then for a bio, then for pages, as each I/O does; see [the module](super).
     fn copy(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         skip: u32,
         effort: Effort,
     ) -> Result<PrivateBio<'a>, Status> {
@@ -368,7 +368,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// where they do not match.
     fn copy_forwarded(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         payload: &Payload,
         skip: u32,
         effort: Effort,
@@ -396,7 +396,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// A private bio for `wanted` of `left` bytes of data, or for fewer where that will do.
     fn alloc_private(
         &self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         left: u32,
         wanted: u32,
         effort: Effort,
@@ -410,13 +410,13 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         Ok(private)
     }
 
-    /// Attaches our metadata to a private bio, as [`Destination::admit`] lets it.
+    /// Attaches our metadata to a private bio, as [`Region::admit`] lets it.
     ///
     /// # Safety
     ///
     /// The private bio must have ended before the I/O ends, and before anything else is done with its
     /// metadata.
-    unsafe fn attach_to(&mut self, private: &mut PrivateBio<'_>, to: &Destination<'_>) {
+    unsafe fn attach_to(&mut self, private: &mut PrivateBio<'_>, to: &Region<'_>) {
         let metadata = self.metadata();
         let payload = metadata.payload.get();
         let this = metadata.project();

@@ -8,11 +8,11 @@ use crate::{
     block::{
         dm::{Io, Working},
         integrity::{
-            destination::Attached,
+            region::Attached,
             pool::Effort,
             private::{self, PrivateBio},
             writes,
-            Destination,
+            Region,
             Misfit,
             Payload, //
         },
@@ -28,13 +28,13 @@ impl<'a, T: Target> Io<'a, T, Working> {
     ///
     /// For reads only: what a write waits for must not wait for writes. No [`Reread`] may be kept
     /// meanwhile, since a write may be waiting for the memory that it has.
-    pub fn watch_writes(&self, from: &Destination<'_>, bytes: u32) -> Watch<'a> {
+    pub fn watch_writes(&self, from: &Region<'_>, bytes: u32) -> Watch<'a> {
         Watch(self.pools().writes.watch(sectors(from, bytes)))
     }
 
     /// Writes the data once more, in place, with metadata generated anew, and apart from other
     /// bios. Sleeps until that has ended.
-    pub fn write_again(&mut self, to: &Destination<'_>) -> Result<Status, Status> {
+    pub fn write_again(&mut self, to: &Region<'_>) -> Result<Status, Status> {
         self.detach();
         self.generate_in_place(to)?;
 
@@ -60,7 +60,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
     /// copy does not match, that is [`Status::PROTECTION`].
     pub fn write_copy(
         &mut self,
-        to: &Destination<'_>,
+        to: &Region<'_>,
         payload: Option<&Payload>,
         skip: u32,
     ) -> Result<(Status, u32), Status> {
@@ -85,7 +85,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
     /// until that has ended.
     pub fn read_again(
         &mut self,
-        from: &Destination<'_>,
+        from: &Region<'_>,
         payload: Option<&Payload>,
         skip: u32,
         most: u32,
@@ -117,7 +117,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
     /// their number.
     pub fn verify_again(
         &self,
-        from: &Destination<'_>,
+        from: &Region<'_>,
         payload: Option<&Payload>,
         reread: &Reread<'_>,
         report: &mut impl FnMut(pi::Mismatch),
@@ -153,7 +153,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
     /// its tuples, too, where a payload came from above.
     pub fn hand_over(
         &mut self,
-        from: &Destination<'_>,
+        from: &Region<'_>,
         payload: Option<&Payload>,
         reread: &Reread<'_>,
     ) -> Result<(), Misfit> {
@@ -178,7 +178,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
     /// Copies the tuples that were read last to a payload from above.
     fn store(
         &mut self,
-        from: &Destination<'_>,
+        from: &Region<'_>,
         payload: &Payload,
         reread: &Reread<'_>,
     ) -> Result<(), Misfit> {
@@ -238,13 +238,13 @@ pub struct Watch<'a>(writes::Watch<'a>);
 impl Watch<'_> {
     /// Whether a write came to any of the `bytes` bytes at `from`. It may say so where one came to
     /// both sides of them. Does not sleep.
-    pub fn is_disturbed(&self, from: &Destination<'_>, bytes: u32) -> bool {
+    pub fn is_disturbed(&self, from: &Region<'_>, bytes: u32) -> bool {
         self.0.is_disturbed(sectors(from, bytes))
     }
 }
 
 /// The sectors of the `bytes` bytes at `from`.
-fn sectors(from: &Destination<'_>, bytes: u32) -> Range<u64> {
+fn sectors(from: &Region<'_>, bytes: u32) -> Range<u64> {
     let sectors = u64::from(bytes >> bindings::SECTOR_SHIFT);
     from.sector..from.sector.saturating_add(sectors)
 }

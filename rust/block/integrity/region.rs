@@ -15,7 +15,7 @@ use crate::{
 /// Where the first byte of some data is on a device, and what its protection information looks
 /// like.
 #[derive(Clone, Copy)]
-pub struct Destination<'a> {
+pub struct Region<'a> {
     /// The device.
     pub device: &'a Device,
     /// Its first sector, in units of 512 bytes. A whole number of intervals.
@@ -39,7 +39,7 @@ pub(super) enum Attached {
     Hasty,
 }
 
-impl<'a> Destination<'a> {
+impl<'a> Region<'a> {
     /// The place at `sector` (in units of 512 bytes) of `device`, with tags of our own.
     ///
     /// The reference tag is relative to the device, which may be a partition: with it as the
