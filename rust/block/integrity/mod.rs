@@ -62,7 +62,7 @@ mod writes;
 pub mod trace;
 
 pub use self::{
-    region::{Region, Misfit},
+    region::{Region, MetadataError},
     io::{Change, IoData, Private, Reread, Target, Watch},
     payload::Payload,
     pools::{longest_whole, Pools}, //

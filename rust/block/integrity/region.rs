@@ -189,27 +189,27 @@ fn interval_shift(profile: &Profile) -> u32 {
 
 /// The data is not a whole number of intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Misfit;
+pub struct MetadataError;
 
-impl From<Misfit> for Status {
-    fn from(_: Misfit) -> Self {
+impl From<MetadataError> for Status {
+    fn from(_: MetadataError) -> Self {
         Self::IOERR
     }
 }
 
-impl From<pi::SetupError> for Misfit {
+impl From<pi::SetupError> for MetadataError {
     fn from(_: pi::SetupError) -> Self {
         Self
     }
 }
 
-impl From<pi::Overrun> for Misfit {
+impl From<pi::Overrun> for MetadataError {
     fn from(_: pi::Overrun) -> Self {
         Self
     }
 }
 
-impl From<pi::Incomplete> for Misfit {
+impl From<pi::Incomplete> for MetadataError {
     fn from(_: pi::Incomplete) -> Self {
         Self
     }

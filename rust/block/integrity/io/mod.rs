@@ -9,7 +9,7 @@ use super::{
     private::{self, PrivateBio},
     writes::InFlight,
     Region,
-    Misfit,
+    MetadataError,
     Payload,
     Pools, //
 };
@@ -188,7 +188,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         let format = &to.profile.format;
         let exp = format.interval_exp();
         if bytes == 0 || bytes & ((1 << exp) - 1) != 0 || !to.is_aligned() {
-            return Err(Misfit.into());
+            return Err(MetadataError.into());
         }
         if self.buffer().is_none() {
             let len = to.metadata_bytes(bytes);
@@ -207,15 +207,15 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         &mut self,
         to: &Region<'_>,
         bytes: u32,
-        push: impl FnOnce(&Self, &mut pi::Generator<'_>) -> Result<(), Misfit>,
-    ) -> Result<(), Misfit> {
+        push: impl FnOnce(&Self, &mut pi::Generator<'_>) -> Result<(), MetadataError>,
+    ) -> Result<(), MetadataError> {
         let len = to.metadata_bytes(bytes);
         let mut buffer = self.metadata().project().buffer.take();
         let generated = (|| {
             let metadata = buffer
                 .as_mut()
                 .and_then(|m| m.as_mut_slice().get_mut(..len))
-                .ok_or(Misfit)?;
+                .ok_or(MetadataError)?;
             let mut generator = pi::Generator::new(&to.profile.format, to.tags(), metadata)?;
             push(self, &mut generator)?;
             generator.finish()?;
@@ -226,7 +226,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     }
 
     /// Generates metadata for all the data where it is.
-    fn generate_in_place(&mut self, to: &Region<'_>) -> Result<(), Misfit> {
+    fn generate_in_place(&mut self, to: &Region<'_>) -> Result<(), MetadataError> {
         let bytes = self.data_bytes();
         self.generate_metadata(to, bytes, |io, generator| {
             io.for_each_segment(0, bytes, |segment| generator.push(segment))?;
@@ -242,12 +242,12 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         checks: pi::Checks,
         bytes: u32,
         report: &mut R,
-        push: impl FnOnce(&mut pi::Verifier<'_>, &mut R) -> Result<(), Misfit>,
-    ) -> Result<u64, Misfit> {
+        push: impl FnOnce(&mut pi::Verifier<'_>, &mut R) -> Result<(), MetadataError>,
+    ) -> Result<u64, MetadataError> {
         let metadata = self
             .buffer()
             .and_then(|m| m.as_slice().get(..to.metadata_bytes(bytes)))
-            .ok_or(Misfit)?;
+            .ok_or(MetadataError)?;
         let mut verifier = pi::Verifier::new(&to.profile.format, checks, metadata)?;
         push(&mut verifier, report)?;
         Ok(verifier.finish()?.mismatches)
@@ -266,7 +266,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         let bytes = self.make_metadata(to, bytes, effort)?;
         let (start, len) = (to.metadata_bytes(skip), to.metadata_bytes(bytes));
         if start + len > payload.bytes() {
-            return Err(Misfit.into());
+            return Err(MetadataError.into());
         }
         let (bio, data) = self.parts();
         let bio = bio.as_raw();
@@ -274,7 +274,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         let buffer = buffer
             .as_mut()
             .and_then(|m| m.as_mut_slice().get_mut(..len))
-            .ok_or(Misfit)?;
+            .ok_or(MetadataError)?;
         // SAFETY: The bio has the payload, the range is inside of it, and the buffer is as long.
         unsafe {
             bindings::sp_payload_read(
@@ -358,7 +358,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         } else {
             let mut filler = private.filler();
             self.for_each_segment(skip, bytes, |segment| {
-                filler.push(segment, |_| Ok::<_, Misfit>(()))
+                filler.push(segment, |_| Ok::<_, MetadataError>(()))
             })?;
         }
         Ok(private)

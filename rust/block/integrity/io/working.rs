@@ -13,7 +13,7 @@ use crate::{
             private::{self, PrivateBio},
             writes,
             Region,
-            Misfit,
+            MetadataError,
             Payload, //
         },
         Status, //
@@ -121,7 +121,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
         payload: Option<&Payload>,
         reread: &Reread<'_>,
         report: &mut impl FnMut(pi::Mismatch),
-    ) -> Result<u64, Misfit> {
+    ) -> Result<u64, MetadataError> {
         let from = payload
             .map_or(*from, |payload| from.with(payload))
             .advance(reread.skip);
@@ -140,7 +140,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
             |verifier, report| {
                 let mut done = 0;
                 while done < reread.bytes {
-                    let piece = reread.private.data(done).ok_or(Misfit)?;
+                    let piece = reread.private.data(done).ok_or(MetadataError)?;
                     verifier.push(&piece, report)?;
                     done += pi::Data::len(&piece) as u32;
                 }
@@ -156,18 +156,18 @@ impl<'a, T: Target> Io<'a, T, Working> {
         from: &Region<'_>,
         payload: Option<&Payload>,
         reread: &Reread<'_>,
-    ) -> Result<(), Misfit> {
+    ) -> Result<(), MetadataError> {
         let mut done = 0;
         self.for_each_segment(reread.skip, reread.bytes, |segment| {
             let mut at = 0;
             let len = pi::Data::len(segment);
             while at < len {
-                let from = reread.private.data(done).ok_or(Misfit)?;
+                let from = reread.private.data(done).ok_or(MetadataError)?;
                 let n = segment.slice(at..len).fill(&from);
                 at += n;
                 done += n as u32;
             }
-            Ok::<_, Misfit>(())
+            Ok::<_, MetadataError>(())
         })?;
         match payload {
             Some(payload) => self.store(from, payload, reread),
@@ -181,13 +181,13 @@ impl<'a, T: Target> Io<'a, T, Working> {
         from: &Region<'_>,
         payload: &Payload,
         reread: &Reread<'_>,
-    ) -> Result<(), Misfit> {
+    ) -> Result<(), MetadataError> {
         let start = from.metadata_bytes(reread.skip);
         let len = from.metadata_bytes(reread.bytes);
         let tuples = self.buffer();
-        let tuples = tuples.and_then(|m| m.as_slice().get(..len)).ok_or(Misfit)?;
+        let tuples = tuples.and_then(|m| m.as_slice().get(..len)).ok_or(MetadataError)?;
         if start + len > payload.bytes() {
-            return Err(Misfit);
+            return Err(MetadataError);
         }
         // SAFETY: The bio has the payload, the range is inside of it, and the buffer is as long.
         unsafe {

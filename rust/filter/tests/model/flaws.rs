@@ -2,7 +2,7 @@
 
 //! Ways to settle a write wrongly, each with one flaw, to see that the model catches it.
 
-use crate::write::{Misfit, Model};
+use crate::write::{MetadataError, Model};
 use filter::settle::{
     in_pieces,
     send_private,
@@ -63,7 +63,7 @@ pub fn flawed(
     model: &mut Model<'_>,
     promise: Promise,
     outcome: Outcome,
-) -> Result<Outcome, Misfit> {
+) -> Result<Outcome, MetadataError> {
     let trusted = flaw == Flaw::TrustsSuccess && outcome == Outcome::Ok;
     if trusted || !promise.needs_look(outcome) {
         return Ok(outcome);
@@ -92,7 +92,7 @@ fn repair(
     model: &mut Model<'_>,
     promise: Promise,
     mut outcome: Outcome,
-) -> Result<Outcome, Misfit> {
+) -> Result<Outcome, MetadataError> {
     let mut left = match flaw {
         Flaw::RetriesForEver => u32::MAX,
         Flaw::RetriesOnceMore => RETRIES + 1,
@@ -126,7 +126,7 @@ fn repair(
     copy(flaw, model)
 }
 
-fn copy(flaw: Flaw, model: &mut Model<'_>) -> Result<Outcome, Misfit> {
+fn copy(flaw: Flaw, model: &mut Model<'_>) -> Result<Outcome, MetadataError> {
     if flaw == Flaw::CountsTooEarly {
         model.note(Event::Repaired);
         return send_private(model);
@@ -148,7 +148,7 @@ fn copy(flaw: Flaw, model: &mut Model<'_>) -> Result<Outcome, Misfit> {
 }
 
 /// Sends each piece of a copy down so often at the most.
-fn send(flaw: Flaw, model: &mut Model<'_>, tries: u32) -> Result<Outcome, Misfit> {
+fn send(flaw: Flaw, model: &mut Model<'_>, tries: u32) -> Result<Outcome, MetadataError> {
     in_pieces(model.bytes(), |done| {
         let mut left = tries;
         loop {

@@ -76,12 +76,12 @@ pub enum Step {
     /// Something is counted.
     Note(Event),
     /// An operation is impossible.
-    Misfit,
+    MetadataError,
 }
 
 /// An operation is impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Misfit;
+pub struct MetadataError;
 
 /// The write.
 pub struct Model<'a> {
@@ -268,10 +268,10 @@ impl<'a> Model<'a> {
         outcome
     }
 
-    fn possible(&mut self) -> Result<(), Misfit> {
+    fn possible(&mut self) -> Result<(), MetadataError> {
         if self.setup.misfits && self.choices.flip() {
-            self.steps.push(Step::Misfit);
-            return Err(Misfit);
+            self.steps.push(Step::MetadataError);
+            return Err(MetadataError);
         }
         Ok(())
     }
@@ -282,7 +282,7 @@ const ENDLESS: u32 = RETRIES + 2;
 const ENDLESS_COPIES: u32 = TRIES + 2;
 
 impl Io for Model<'_> {
-    type Error = Misfit;
+    type Error = MetadataError;
 
     fn bytes(&self) -> u32 {
         self.setup.intervals as u32
@@ -294,7 +294,7 @@ impl Io for Model<'_> {
 }
 
 impl Write for Model<'_> {
-    fn changed(&mut self) -> Result<bool, Misfit> {
+    fn changed(&mut self) -> Result<bool, MetadataError> {
         self.possible()?;
         let mut changed = false;
         for i in 0..self.setup.intervals {
@@ -306,10 +306,10 @@ impl Write for Model<'_> {
 }
 
 impl Private for Model<'_> {
-    fn copy(&mut self, skip: u32) -> Result<(Outcome, u32), Misfit> {
+    fn copy(&mut self, skip: u32) -> Result<(Outcome, u32), MetadataError> {
         self.possible()?;
         if self.count(|step| matches!(step, Step::Copy(at, ..) if *at == skip)) == ENDLESS_COPIES {
-            return Err(Misfit);
+            return Err(MetadataError);
         }
         let left = self.setup.intervals as u32 - skip;
         let n = 1 + u32::from(self.choices.below(left as u8));
@@ -318,10 +318,10 @@ impl Private for Model<'_> {
 }
 
 impl Repair for Model<'_> {
-    fn again(&mut self) -> Result<Outcome, Misfit> {
+    fn again(&mut self) -> Result<Outcome, MetadataError> {
         self.possible()?;
         if self.count(|step| matches!(step, Step::InPlace(_))) == ENDLESS {
-            return Err(Misfit);
+            return Err(MetadataError);
         }
         self.generate();
         Ok(self.submit())

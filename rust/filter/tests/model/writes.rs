@@ -5,7 +5,7 @@
 use crate::{
     choices::for_each,
     flaws::{flawed, Flaw},
-    write::{Device, Misfit, Model, Mutator, Setup, Step}, //
+    write::{Device, MetadataError, Model, Mutator, Setup, Step}, //
 };
 use filter::{
     args::{Policy, Switch},
@@ -15,7 +15,7 @@ use filter::{
 use std::collections::HashSet;
 
 /// Settles a write as the module does.
-fn settle(model: &mut Model<'_>, promise: Promise, outcome: Outcome) -> Result<Outcome, Misfit> {
+fn settle(model: &mut Model<'_>, promise: Promise, outcome: Outcome) -> Result<Outcome, MetadataError> {
     match look(model, promise, outcome)? {
         Verdict::Ends(outcome) => Ok(outcome),
         Verdict::Unsettled(suspicion) => repair(model, promise, suspicion),
@@ -105,7 +105,7 @@ fn judge(
     vouched_for: bool,
     promise: Promise,
     first: Outcome,
-    result: Result<Outcome, Misfit>,
+    result: Result<Outcome, MetadataError>,
 ) -> Vec<Wrong> {
     let mut wrongs = Vec::new();
     let mut ensure = |holds: bool, wrong| {
@@ -124,7 +124,7 @@ fn judge(
     let copied = model.copied() == intervals;
     let looks = model.count(|step| matches!(step, Step::Look { .. }));
     let found = model.count(|step| *step == Step::Look { changed: true });
-    let stuck = model.count(|step| *step == Step::Misfit);
+    let stuck = model.count(|step| *step == Step::MetadataError);
 
     if result == Ok(Outcome::Ok) && (vouched_for || copied) {
         ensure(model.is_stored(), Wrong::Torn);
