@@ -2,7 +2,7 @@
 
 //! Buffers for protection information.
 
-use super::pool::{Effort, PagePool};
+use super::pool::{AllocMode, PagePool};
 use crate::bindings;
 use core::ptr::NonNull;
 use kernel::page::PAGE_SIZE;
@@ -33,10 +33,10 @@ impl Metadata {
     /// # Safety
     ///
     /// `pool` must outlive the buffer.
-    pub(super) unsafe fn new(bytes: usize, pool: &PagePool, effort: Effort) -> Option<Self> {
+    pub(super) unsafe fn new(bytes: usize, pool: &PagePool, mode: AllocMode) -> Option<Self> {
         let len = bytes.clamp(1, MAX);
-        // SAFETY: Can be called for any size, where `effort` is right.
-        let start = unsafe { bindings::__kmalloc_noprof(len, effort.gfp() | bindings::__GFP_ZERO) };
+        // SAFETY: Can be called for any size, where `mode` is right.
+        let start = unsafe { bindings::__kmalloc_noprof(len, mode.gfp() | bindings::__GFP_ZERO) };
         if let Some(start) = NonNull::new(start.cast()) {
             // INVARIANT: `kmalloc()` returned `len` zeroed bytes.
             return Some(Self {
@@ -45,7 +45,7 @@ impl Metadata {
                 pool: None,
             });
         }
-        if effort == Effort::Now {
+        if mode == AllocMode::NoWait {
             return None;
         }
 

@@ -20,29 +20,29 @@ pub(super) struct PagePool(NonNull<bindings::mempool>);
 
 /// How much an allocation may do for what it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effort {
+pub(super) enum AllocMode {
     /// Sleep until the least that is of use is there, and take what there is besides.
-    Some,
+    Partial,
     /// Sleep until all of it is there.
-    All,
+    Full,
     /// Do not sleep: all of it at once, or nothing.
-    Now,
+    NoWait,
 }
 
-impl Effort {
+impl AllocMode {
     /// The same where a page will do for all of it, one piece after the other.
     pub(super) fn at_least_a_page(self) -> Self {
         match self {
-            Self::Now => Self::Now,
-            Self::Some | Self::All => Self::Some,
+            Self::NoWait => Self::NoWait,
+            Self::Partial | Self::Full => Self::Partial,
         }
     }
 
     /// The flags for an attempt that may fail, without touching a reserve.
     pub(super) fn gfp(self) -> bindings::gfp_t {
         match self {
-            Self::Some | Self::All => bindings::SP_GFP_NOIO_TRY,
-            Self::Now => bindings::SP_GFP_NOWAIT_TRY,
+            Self::Partial | Self::Full => bindings::SP_GFP_NOIO_TRY,
+            Self::NoWait => bindings::SP_GFP_NOWAIT_TRY,
         }
     }
 }
@@ -79,11 +79,11 @@ impl PagePool {
         unsafe { NonNull::new_unchecked(page.cast()) }
     }
 
-    /// A page if one can be had without touching the reserve and without much effort. Sleeps,
+    /// A page if one can be had without touching the reserve and without much trying. Sleeps,
     /// unless that is not allowed.
-    pub(super) fn try_alloc_page(&self, effort: Effort) -> Option<NonNull<bindings::page>> {
-        // SAFETY: Can be called in any context where `effort` is right.
-        NonNull::new(unsafe { bindings::alloc_pages(effort.gfp(), 0) })
+    pub(super) fn try_alloc_page(&self, mode: AllocMode) -> Option<NonNull<bindings::page>> {
+        // SAFETY: Can be called in any context where `mode` is right.
+        NonNull::new(unsafe { bindings::alloc_pages(mode.gfp(), 0) })
     }
 
     /// Gives a page back, of this pool or of [`try_alloc_page`](Self::try_alloc_page). Never

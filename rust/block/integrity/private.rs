@@ -5,7 +5,7 @@
 use super::{
     region::Attached,
     metadata::Metadata,
-    pool::{Effort, PagePool},
+    pool::{AllocMode, PagePool},
     Region, //
 };
 use crate::{
@@ -80,24 +80,24 @@ impl BioPool {
     }
 
     /// A bio over pages of its own for up to `bytes` bytes, of `source`'s operation and flags, for
-    /// `sector` of `device`. With [`Effort::Some`] it may be for whole pages where it is less, and
+    /// `sector` of `device`. With [`AllocMode::Partial`] it may be for whole pages where it is less, and
     /// for one at least.
     ///
-    /// Sleeps until that can be had and never fails; with [`Effort::Now`] it does instead.
+    /// Sleeps until that can be had and never fails; with [`AllocMode::NoWait`] it does instead.
     pub(super) fn alloc(
         &self,
         source: &Bio,
         device: &Device,
         sector: u64,
         bytes: u32,
-        effort: Effort,
+        mode: AllocMode,
     ) -> Option<PrivateBio<'_>> {
         let pages = (bytes as usize)
             .div_ceil(PAGE_SIZE)
             .min(bindings::BIO_MAX_VECS as usize);
-        let gfp = match effort {
-            Effort::Now => bindings::SP_GFP_NOWAIT_TRY,
-            Effort::Some | Effort::All => bindings::SP_GFP_NOIO,
+        let gfp = match mode {
+            AllocMode::NoWait => bindings::SP_GFP_NOWAIT_TRY,
+            AllocMode::Partial | AllocMode::Full => bindings::SP_GFP_NOIO,
         };
         // SAFETY: The device is open, the set is initialised by the type invariant, and the number
         // of vectors is within bounds.
@@ -115,31 +115,31 @@ impl BioPool {
         }
         // SAFETY: Just allocated from our set.
         let mut bio = unsafe { PrivateBio::new(bio, self, source, sector) };
-        if effort != Effort::Now {
+        if mode != AllocMode::NoWait {
             bio.clear_nowait();
         }
-        self.add_pages(&mut bio, pages, bytes, effort)
+        self.add_pages(&mut bio, pages, bytes, mode)
             .then_some(bio)
     }
 
     /// Adds pages for `bytes` bytes to a bio with room for `pages`; returns whether there are
-    /// enough for `effort`.
+    /// enough for `mode`.
     fn add_pages(
         &self,
         bio: &mut PrivateBio<'_>,
         pages: usize,
         bytes: u32,
-        effort: Effort,
+        mode: AllocMode,
     ) -> bool {
         let mut left = bytes as usize;
         let mut whole = None;
         for i in 0..pages {
-            let page = match (self.pages.try_alloc_page(effort), effort) {
+            let page = match (self.pages.try_alloc_page(mode), mode) {
                 (Some(page), _) => page,
-                (None, Effort::Now) => return false,
-                (None, Effort::Some) if i > 0 => break,
-                (None, Effort::Some) => self.pages.alloc_page(),
-                (None, Effort::All) => {
+                (None, AllocMode::NoWait) => return false,
+                (None, AllocMode::Partial) if i > 0 => break,
+                (None, AllocMode::Partial) => self.pages.alloc_page(),
+                (None, AllocMode::Full) => {
                     whole.get_or_insert_with(|| self.whole.lock());
                     self.pages.alloc_page()
                 }

@@ -6,7 +6,7 @@ use super::Target;
 use crate::{
     block::{
         dm::{Completing, Deferred, Io, Looking},
-        integrity::{pool::Effort, Region, Payload},
+        integrity::{pool::AllocMode, Region, Payload},
         Status, //
     },
     mm,
@@ -48,7 +48,7 @@ impl<T: Target, P: Deferred> Io<'_, T, P> {
             ..pi::Checks::guard_only()
         };
         let mut range = None;
-        let intervals = self.check(to, payload, Some(checks), Effort::Some, &mut |mismatch| {
+        let intervals = self.check(to, payload, Some(checks), AllocMode::Partial, &mut |mismatch| {
             let (_, last) = range.get_or_insert((mismatch.interval, mismatch.interval));
             *last = mismatch.interval;
         })?;
@@ -75,6 +75,6 @@ impl<T: Target> Io<'_, T, Looking> {
     ) -> Result<u64, Status> {
         self.detach();
         let from = payload.map_or(*from, |payload| from.with(payload));
-        self.check(&from, payload, None, Effort::Some, &mut |_| ())
+        self.check(&from, payload, None, AllocMode::Partial, &mut |_| ())
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         dm::{Io, Mapped, Mapping},
         integrity::{
             region::Attached,
-            pool::Effort,
+            pool::AllocMode,
             private::PrivateBio,
             Region,
             Payload, //
@@ -21,11 +21,11 @@ use crate::{
 
 impl<'a, T: Target> Io<'a, T, Mapping> {
     /// How hard the I/O may try: its submitter may have forbidden to sleep.
-    fn submitters_effort(&self) -> Effort {
+    fn submitters_mode(&self) -> AllocMode {
         if self.bio().is_nowait() {
-            Effort::Now
+            AllocMode::NoWait
         } else {
-            self.effort()
+            self.alloc_mode()
         }
     }
 
@@ -40,10 +40,10 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
 
     /// Makes room for metadata and leaves what it is not enough for to another I/O.
     fn make_room(&mut self, to: &Region<'_>) -> Result<(), Status> {
-        let effort = self.submitters_effort();
+        let mode = self.submitters_mode();
         let wanted = self.data_bytes();
-        let bytes = self.make_metadata(to, wanted, effort)?;
-        enough(bytes, wanted, effort)?;
+        let bytes = self.make_metadata(to, wanted, mode)?;
+        enough(bytes, wanted, mode)?;
         self.shorten(bytes);
         Ok(())
     }
@@ -93,7 +93,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     /// Where there is not enough memory at once for all of it, the I/O is shortened. Fails as
     /// [`generate`](Self::generate) does.
     pub fn copy_and_generate(&mut self, to: &Region<'_>) -> Result<Private<'a>, Status> {
-        let private = self.copy(to, 0, self.submitters_effort())?;
+        let private = self.copy(to, 0, self.submitters_mode())?;
         self.shorten(private.bytes());
         Ok(Private(private))
     }
@@ -101,8 +101,8 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
     /// Makes room for tuples of the bio's payload, for when the I/O has ended. Sleeps for a page of
     /// memory, or fails with [`Status::AGAIN`] where it must not.
     pub fn reserve(&mut self, to: &Region<'_>) -> Result<(), Status> {
-        let effort = self.submitters_effort().at_least_a_page();
-        self.make_metadata(to, self.data_bytes(), effort)?;
+        let mode = self.submitters_mode().at_least_a_page();
+        self.make_metadata(to, self.data_bytes(), mode)?;
         self.forward(to)
     }
 
@@ -115,9 +115,9 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
         to: &Region<'_>,
         payload: &Payload,
     ) -> Result<bool, Status> {
-        let effort = self.submitters_effort().at_least_a_page();
+        let mode = self.submitters_mode().at_least_a_page();
         let to = to.with(payload);
-        let mismatches = self.check(&to, Some(payload), None, effort, &mut |_| ())?;
+        let mismatches = self.check(&to, Some(payload), None, mode, &mut |_| ())?;
         self.forward(&to)?;
         Ok(mismatches == 0)
     }
@@ -131,7 +131,7 @@ impl<'a, T: Target> Io<'a, T, Mapping> {
         to: &Region<'_>,
         payload: &Payload,
     ) -> Result<Option<Private<'a>>, Status> {
-        let Some(private) = self.copy_forwarded(to, payload, 0, self.submitters_effort())? else {
+        let Some(private) = self.copy_forwarded(to, payload, 0, self.submitters_mode())? else {
             return Ok(None);
         };
         self.shorten(private.bytes());

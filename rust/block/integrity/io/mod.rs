@@ -5,7 +5,7 @@
 use super::{
     region::Attached,
     metadata::Metadata,
-    pool::Effort,
+    pool::AllocMode,
     private::{self, PrivateBio},
     writes::InFlight,
     Region,
@@ -160,11 +160,11 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     }
 
     /// How hard the I/O may try for memory, and whether less than all of it will do.
-    fn effort(&self) -> Effort {
+    fn alloc_mode(&self) -> AllocMode {
         if self.is_whole() {
-            Effort::All
+            AllocMode::Full
         } else {
-            Effort::Some
+            AllocMode::Partial
         }
     }
 
@@ -178,12 +178,12 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// already. Returns the number of bytes of data that the room is enough for: fewer where memory
     /// is short (a page of metadata) or there is more than goes with one bio (64 KiB).
     ///
-    /// Sleeps until there is a page; with [`Effort::Now`] it fails with [`Status::AGAIN`] instead.
+    /// Sleeps until there is a page; with [`AllocMode::NoWait`] it fails with [`Status::AGAIN`] instead.
     fn make_metadata(
         &mut self,
         to: &Region<'_>,
         bytes: u32,
-        effort: Effort,
+        mode: AllocMode,
     ) -> Result<u32, Status> {
         let format = &to.profile.format;
         let exp = format.interval_exp();
@@ -194,7 +194,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
             let len = to.metadata_bytes(bytes);
             // SAFETY: The buffer is dropped when the I/O ends at the latest, and the pools outlive
             // that.
-            let buffer = unsafe { Metadata::new(len, &self.pools().metadata, effort) };
+            let buffer = unsafe { Metadata::new(len, &self.pools().metadata, mode) };
             *self.metadata().project().buffer = Some(buffer.ok_or(Status::AGAIN)?);
         }
         let room = self.buffer().map_or(0, Metadata::len);
@@ -261,9 +261,9 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         payload: &Payload,
         skip: u32,
         bytes: u32,
-        effort: Effort,
+        mode: AllocMode,
     ) -> Result<u32, Status> {
-        let bytes = self.make_metadata(to, bytes, effort)?;
+        let bytes = self.make_metadata(to, bytes, mode)?;
         let (start, len) = (to.metadata_bytes(skip), to.metadata_bytes(bytes));
         if start + len > payload.bytes() {
             return Err(MetadataError.into());
@@ -292,13 +292,13 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// with our own metadata: as far as `checks` says or, without, as the region does. Calls
     /// `report` for each interval that does not match; returns their number.
     ///
-    /// Sleeps for a page of memory at the most, where there is a payload and `effort` lets it.
+    /// Sleeps for a page of memory at the most, where there is a payload and `mode` lets it.
     fn check(
         &mut self,
         to: &Region<'_>,
         payload: Option<&Payload>,
         checks: Option<pi::Checks>,
-        effort: Effort,
+        mode: AllocMode,
         report: &mut impl FnMut(pi::Mismatch),
     ) -> Result<u64, Status> {
         let bytes = self.data_bytes();
@@ -307,7 +307,7 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         while done < bytes {
             let to = to.advance(done);
             let n = match payload {
-                Some(payload) => self.load(&to, payload, done, bytes - done, effort)?,
+                Some(payload) => self.load(&to, payload, done, bytes - done, mode)?,
                 None => bytes - done,
             };
             let base = u64::from(done >> to.profile.format.interval_exp());
@@ -337,14 +337,14 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         &mut self,
         to: &Region<'_>,
         skip: u32,
-        effort: Effort,
+        mode: AllocMode,
     ) -> Result<PrivateBio<'a>, Status> {
         let left = self.data_bytes().saturating_sub(skip);
         let mut wanted = left.min(private::MAX_COPY);
         if to.profile.stored {
-            wanted = self.make_metadata(to, wanted, effort)?;
+            wanted = self.make_metadata(to, wanted, mode)?;
         }
-        let mut private = self.alloc_private(to, left, wanted, effort)?;
+        let mut private = self.alloc_private(to, left, wanted, mode)?;
 
         let bytes = private.bytes();
         if to.profile.stored {
@@ -371,12 +371,12 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         to: &Region<'_>,
         payload: &Payload,
         skip: u32,
-        effort: Effort,
+        mode: AllocMode,
     ) -> Result<Option<PrivateBio<'a>>, Status> {
         let to = to.with(payload).advance(skip);
         let left = self.data_bytes().saturating_sub(skip);
-        let wanted = self.load(&to, payload, skip, left.min(private::MAX_COPY), effort)?;
-        let mut private = self.alloc_private(&to, left, wanted, effort)?;
+        let wanted = self.load(&to, payload, skip, left.min(private::MAX_COPY), mode)?;
+        let mut private = self.alloc_private(&to, left, wanted, mode)?;
 
         let bytes = private.bytes();
         let mut filler = private.filler();
@@ -399,14 +399,14 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         to: &Region<'_>,
         left: u32,
         wanted: u32,
-        effort: Effort,
+        mode: AllocMode,
     ) -> Result<PrivateBio<'a>, Status> {
         let private = self
             .pools()
             .bios
-            .alloc(self.bio(), to.device, to.sector, wanted, effort)
+            .alloc(self.bio(), to.device, to.sector, wanted, mode)
             .ok_or(Status::AGAIN)?;
-        enough(private.bytes(), left, effort)?;
+        enough(private.bytes(), left, mode)?;
         Ok(private)
     }
 
@@ -429,12 +429,12 @@ impl<'a, T: Target, P> Io<'a, T, P> {
 }
 
 /// Says whether `bytes` of the `wanted` bytes will do.
-fn enough(bytes: u32, wanted: u32, effort: Effort) -> Result<(), Status> {
-    match effort {
+fn enough(bytes: u32, wanted: u32, mode: AllocMode) -> Result<(), Status> {
+    match mode {
         _ if bytes >= wanted => Ok(()),
-        Effort::Some => Ok(()),
-        Effort::Now => Err(Status::AGAIN),
+        AllocMode::Partial => Ok(()),
+        AllocMode::NoWait => Err(Status::AGAIN),
         // No write that has to stay whole is longer than what there is a reserve for.
-        Effort::All => Err(Status::IOERR),
+        AllocMode::Full => Err(Status::IOERR),
     }
 }

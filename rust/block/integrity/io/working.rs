@@ -9,7 +9,7 @@ use crate::{
         dm::{Io, Working},
         integrity::{
             region::Attached,
-            pool::Effort,
+            pool::AllocMode,
             private::{self, PrivateBio},
             writes,
             Region,
@@ -65,11 +65,11 @@ impl<'a, T: Target> Io<'a, T, Working> {
         skip: u32,
     ) -> Result<(Status, u32), Status> {
         self.detach();
-        let effort = self.effort();
+        let mode = self.alloc_mode();
         let mut private = match payload {
-            None => self.copy(&to.advance(skip), skip, effort)?,
+            None => self.copy(&to.advance(skip), skip, mode)?,
             Some(payload) => self
-                .copy_forwarded(to, payload, skip, effort)?
+                .copy_forwarded(to, payload, skip, mode)?
                 .ok_or(Status::PROTECTION)?,
         };
         private.set_no_merge();
@@ -95,8 +95,8 @@ impl<'a, T: Target> Io<'a, T, Working> {
             .map_or(*from, |payload| from.with(payload))
             .advance(skip);
         let left = self.data_bytes().saturating_sub(skip).min(most);
-        let wanted = self.make_metadata(&from, left.min(private::MAX_COPY), Effort::Some)?;
-        let mut private = self.alloc_private(&from, left, wanted, Effort::Some)?;
+        let wanted = self.make_metadata(&from, left.min(private::MAX_COPY), AllocMode::Partial)?;
+        let mut private = self.alloc_private(&from, left, wanted, AllocMode::Partial)?;
         let bytes = private.bytes();
         private.set_no_merge();
         // SAFETY: It ends here, right after.
