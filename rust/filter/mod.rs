@@ -36,7 +36,7 @@ use crate::block::{
         Looked,
         Looking,
         Mapped,
-        Mapping,
+        Submitting,
         NumBios,
         ReportZones,
         Setup,
@@ -202,7 +202,7 @@ impl StablePi {
     }
 
     /// Says when the device below is not what it was when the table was made, and when it is again.
-    fn look_below(&self, io: &Io<'_, Self, Mapping>) -> bool {
+    fn look_below(&self, io: &Io<'_, Self, Submitting>) -> bool {
         let as_made = self.is_as_made();
         if self.changed.load(Relaxed) == as_made && self.changed.xchg(!as_made, Relaxed) == as_made
         {
@@ -327,7 +327,7 @@ impl Target for StablePi {
         })
     }
 
-    fn map(&self, io: Io<'_, Self, Mapping>) -> Mapped {
+    fn map(&self, io: Io<'_, Self, Submitting>) -> Mapped {
         let bio = io.bio();
         let sector = self.args.offset.wrapping_add(io.sector());
         // Data would be encrypted after its checksum.

@@ -18,7 +18,7 @@ use crate::{
             Looked,
             Looking,
             Mapped,
-            Mapping,
+            Submitting,
             Working, //
         },
         integrity::{
@@ -61,7 +61,7 @@ impl Fetched {
 /// tuples, and the read ends unverified or not at all.
 pub(super) fn map(
     filter: &StablePi,
-    mut io: Io<'_, StablePi, Mapping>,
+    mut io: Io<'_, StablePi, Submitting>,
     from: Region<'_>,
     as_made: bool,
 ) -> Mapped {

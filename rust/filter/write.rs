@@ -19,7 +19,7 @@ use crate::{
             Looked,
             Looking,
             Mapped,
-            Mapping,
+            Submitting,
             Working, //
         },
         integrity::{
@@ -114,7 +114,7 @@ impl Written {
 /// `as_made` says whether the device below shows the profile of the table.
 pub(super) fn map(
     filter: &StablePi,
-    io: Io<'_, StablePi, Mapping>,
+    io: Io<'_, StablePi, Submitting>,
     to: Region<'_>,
     as_made: bool,
 ) -> Mapped {
@@ -142,7 +142,7 @@ pub(super) fn map(
 
 fn in_place(
     filter: &StablePi,
-    mut io: Io<'_, StablePi, Mapping>,
+    mut io: Io<'_, StablePi, Submitting>,
     to: &Region<'_>,
     payload: Option<Payload>,
     promise: Promise,
@@ -174,7 +174,7 @@ fn in_place(
 
 fn copy(
     filter: &StablePi,
-    mut io: Io<'_, StablePi, Mapping>,
+    mut io: Io<'_, StablePi, Submitting>,
     to: &Region<'_>,
     class: mm::Class,
 ) -> Mapped {
@@ -189,7 +189,7 @@ fn copy(
 
 fn copy_with_payload(
     filter: &StablePi,
-    mut io: Io<'_, StablePi, Mapping>,
+    mut io: Io<'_, StablePi, Submitting>,
     to: &Region<'_>,
     payload: &Payload,
 ) -> Mapped {

@@ -5,7 +5,7 @@
 
 use kernel::{fmt, prelude::*};
 use stable_pages::block::{
-    dm::{Features, Io, Mapped, Mapping, NumBios, Registration, Setup, TableError, Target},
+    dm::{Features, Io, Mapped, Submitting, NumBios, Registration, Setup, TableError, Target},
     Device,
 };
 
@@ -56,7 +56,7 @@ impl Target for Linear {
         Ok(Self { device, offset })
     }
 
-    fn map(&self, io: Io<'_, Self, Mapping>) -> Mapped {
+    fn map(&self, io: Io<'_, Self, Submitting>) -> Mapped {
         let sector = self.offset.wrapping_add(io.sector());
         io.remap(&self.device, sector)
     }

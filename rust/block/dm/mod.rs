@@ -24,14 +24,14 @@
 //!
 //! | phase | context | ends with |
 //! | --- | --- | --- |
-//! | [`Mapping`] | the submitter's; may sleep | [`remap`](Io::remap), [`end`](Io::end) |
+//! | [`Submitting`] | the submitter's; may sleep | [`remap`](Io::remap), [`end`](Io::end) |
 //! | [`Completing`] | any, hard interrupts included | [`done`](Io::done), [`defer`](Io::defer), [`look_here`](Io::look_here) |
 //! | [`Looking`] | a worker of the target's own; must not wait | [`done`](Io::done), [`hand_on`](Io::hand_on) |
 //! | [`Working`] | another worker of the target's own; may sleep | a [`Status`](super::Status) |
 //!
 //! ```text
 //!              remap               done
-//! Mapping ──────────────▶ Completing ──▶ (gone)
+//! Submitting ───────────▶ Completing ──▶ (gone)
 //!    │                        │ defer       ▲
 //!    │                        ▼      done   │
 //!    │                     Looking ─────────┤
@@ -69,7 +69,7 @@ pub use self::{
         Looked,
         Looking,
         Mapped,
-        Mapping,
+        Submitting,
         Working, //
     },
     setup::{NumBios, Setup, TableError},

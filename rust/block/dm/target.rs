@@ -9,7 +9,7 @@ use super::{
     Looked,
     Looking,
     Mapped,
-    Mapping,
+    Submitting,
     ReportZones,
     Setup,
     TableError,
@@ -98,7 +98,7 @@ pub trait Target: Sized + Send + Sync + 'static {
     /// context, with no locks of device mapper's; may sleep, unless
     /// [`is_nowait`](crate::block::Bio::is_nowait) says otherwise, and must allocate with `GFP_NOIO`
     /// then, from reserves of its own: memory may become free only by this very I/O.
-    fn map(&self, io: Io<'_, Self, Mapping>) -> Mapped;
+    fn map(&self, io: Io<'_, Self, Submitting>) -> Mapped;
 
     /// Looks at an I/O that ended with `status`. Any context, hard interrupts included; must not
     /// sleep. Called once for each that was mapped, unless [`end`](Io::end) has ended it.

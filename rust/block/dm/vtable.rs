@@ -4,7 +4,7 @@
 
 use super::{
     instance::Instance,
-    io::{hears_of_end, Completing, Ending, Io, Mapping, PerIo},
+    io::{hears_of_end, Completing, Ending, Io, Submitting, PerIo},
     Setup,
     Target, //
 };
@@ -138,7 +138,7 @@ impl<T: Target> Registration<T> {
         // SAFETY: The caller vouches for the target.
         let instance = unsafe { Self::instance(ti) };
         // SAFETY: The caller vouches for the bio.
-        let io = unsafe { Io::<'_, T, Mapping>::new(bio, instance) };
+        let io = unsafe { Io::<'_, T, Submitting>::new(bio, instance) };
         instance.target.map(io).0
     }
 

@@ -16,7 +16,7 @@
 //!
 //! | phase | methods |
 //! | --- | --- |
-//! | [`Mapping`] | [`generate`](Io::generate), [`expect`](Io::expect), [`reserve`](Io::reserve), [`verify_payload`](Io::verify_payload), [`send`](Io::send); [`copy_and_generate`](Io::copy_and_generate), [`copy_with_payload`](Io::copy_with_payload), [`submit_copy`](Io::submit_copy) |
+//! | [`Submitting`] | [`generate`](Io::generate), [`expect`](Io::expect), [`reserve`](Io::reserve), [`verify_payload`](Io::verify_payload), [`send`](Io::send); [`copy_and_generate`](Io::copy_and_generate), [`copy_with_payload`](Io::copy_with_payload), [`submit_copy`](Io::submit_copy) |
 //! | [`Completing`] | [`was_hasty`](Io::was_hasty) |
 //! | [`Looking`] | [`change`](Io::change), [`verify`](Io::verify) |
 //! | [`Working`] | [`change`](Io::change), [`write_again`](Io::write_again), [`write_copy`](Io::write_copy), [`watch_writes`](Io::watch_writes), [`read_again`](Io::read_again), [`verify_again`](Io::verify_again), [`hand_over`](Io::hand_over) |
@@ -42,7 +42,7 @@
 //!
 //! [`Io`]: super::dm::Io
 //! [`Io::generate`]: super::dm::Io::generate
-//! [`Mapping`]: super::dm::Mapping
+//! [`Submitting`]: super::dm::Submitting
 //! [`Completing`]: super::dm::Completing
 //! [`Looking`]: super::dm::Looking
 //! [`Working`]: super::dm::Working

@@ -22,15 +22,15 @@ use kernel::types::Opaque;
 
 mod completing;
 mod looking;
-mod mapping;
+mod submitting;
 mod working;
 
-pub(super) use self::mapping::hears_of_end;
+pub(super) use self::submitting::hears_of_end;
 
 pub use self::looking::Deferred;
 
 /// The phase in which an I/O is mapped, in the context of the thread that submits it.
-pub struct Mapping;
+pub struct Submitting;
 /// The phase in which an I/O has ended below, in any context.
 pub struct Completing;
 /// The phase in which an I/O that has ended below is in the hands of a worker that does not wait.
@@ -38,7 +38,7 @@ pub struct Looking;
 /// The phase in which an I/O that has ended below is in the hands of a worker that may wait.
 pub struct Working;
 
-/// Says that [`Mapping`] is over; only what ends it makes one.
+/// Says that [`Submitting`] is over; only what ends it makes one.
 #[must_use]
 pub struct Mapped(pub(super) i32);
 

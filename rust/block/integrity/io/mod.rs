@@ -26,12 +26,12 @@ use core::{pin::Pin, ptr::NonNull};
 use kernel::{prelude::*, types::Opaque};
 
 mod looking;
-mod mapping;
+mod submitting;
 mod working;
 
 pub use self::{
     looking::Change,
-    mapping::Private,
+    submitting::Private,
     working::{Reread, Watch}, //
 };
 

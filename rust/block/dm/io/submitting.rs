@@ -2,7 +2,7 @@
 
 //! What can be done with an I/O that is to be mapped.
 
-use super::{Io, Mapped, Mapping, PerIo};
+use super::{Io, Mapped, Submitting, PerIo};
 use crate::{
     bindings,
     block::{
@@ -19,7 +19,7 @@ use core::{
 };
 use kernel::types::Opaque;
 
-impl<'a, T: Target> Io<'a, T, Mapping> {
+impl<'a, T: Target> Io<'a, T, Submitting> {
     /// Takes over a clone that is to be mapped.
     ///
     /// # Safety

@@ -6,7 +6,7 @@ use super::{enough, Target};
 use crate::{
     bindings,
     block::{
-        dm::{Io, Mapped, Mapping},
+        dm::{Io, Mapped, Submitting},
         integrity::{
             region::Attached,
             pool::AllocMode,
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-impl<'a, T: Target> Io<'a, T, Mapping> {
+impl<'a, T: Target> Io<'a, T, Submitting> {
     /// How hard the I/O may try: its submitter may have forbidden to sleep.
     fn submitters_mode(&self) -> AllocMode {
         if self.bio().is_nowait() {
