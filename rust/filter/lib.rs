@@ -3,7 +3,8 @@
 //! The table line and the messages of the target `stable-pi`, as the kernel module has them, for
 //! test on the host.
 //!
-//! The module compiles these files as parts of `mod.rs`, the rest of which needs a kernel.
+//! The module compiles these files, unchanged, as parts of `mod.rs`; the rest of `rust/filter` needs a
+//! kernel.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -14,7 +15,7 @@ pub mod args;
 #[path = "message.rs"]
 pub mod message;
 
-#[path = "policy/mod.rs"]
+#[path = "policy.rs"]
 pub mod policy;
 
 #[path = "settle.rs"]

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a write is kept stable: which way it goes down, and what is done when its data has changed.
+//!
+//! One table has all of the [policies](args::Policy). It knows nothing of the kernel, so that the
+//! decision table of the documentation is tested on the host, line by line.
+
+use super::{
+    args,
+    settle::{Duty, Promise}, //
+};
+
+/// How a write goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// With its data where it is.
+    InPlace(Promise),
+    /// With a private copy of its data.
+    Copy,
+}
+
+/// What the [`way`] of a write depends on, besides its pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The policy.
+    pub policy: args::Policy,
+    /// The switch `recheck`.
+    pub recheck: args::Switch,
+    /// The device is zoned, so that no sector can be written twice.
+    pub zoned: bool,
+    /// The switch `trust`.
+    pub trust: args::Switch,
+    /// What is below is known to hand an error of a disk on as it is, and nothing there acts on it.
+    pub passes: bool,
+    /// The device shows an integrity profile, the one that it had when the table was made.
+    pub profile: bool,
+    /// The device checks the guard itself (`BLK_INTEGRITY_DEVICE_CAPABLE`).
+    pub checks: bool,
+    /// The write came with a payload, which is the submitter's promise.
+    pub payload: bool,
+}
+
+/// Which writes a policy copies before they go down.
+enum Copies {
+    /// All.
+    All,
+    /// None.
+    None,
+    /// Those with a page that user space can change, unless a rejection by what is below is relied
+    /// upon.
+    UnlessTrusted,
+    /// Those with a page that user space can change, unless the device checks the guard itself, and
+    /// its rejection is relied upon.
+    UnlessRejected,
+}
+
+/// What a policy does.
+struct Rule {
+    copies: Copies,
+    /// What is done about a write in place whose data has changed.
+    duty: Duty,
+    /// Whether each write in place is compared with its metadata, without being asked to.
+    rechecks: bool,
+}
+
+/// The rule of a policy.
+const fn rule(policy: args::Policy) -> Rule {
+    match policy {
+        // In place wherever that is safe, a copy where it is not. A device that checks the guard
+        // itself rejects a changed write; that is as good as stable where only the target gets to
+        // know. Something in between, such as an array, may act on it. Where nothing checks, a crash
+        // between a changed write and its repair would leave a sector behind that no longer reads:
+        // what user space can change is copied there.
+        args::Policy::Auto => Rule {
+            copies: Copies::UnlessRejected,
+            duty: Duty::Repair,
+            rechecks: false,
+        },
+        // In place, and a copy when the data turns out to have changed on the way. Over what is not
+        // trusted no table has this policy; should that change below, it does as `auto`.
+        args::Policy::Optimistic => Rule {
+            copies: Copies::UnlessTrusted,
+            duty: Duty::Repair,
+            rechecks: false,
+        },
+        // A copy, from which the tuples are made in the same pass. No application can reach it, so
+        // they match whatever happens.
+        args::Policy::Copy => Rule {
+            copies: Copies::All,
+            duty: Duty::Repair,
+            rechecks: false,
+        },
+        // In place: the filesystems above are told to leave the data alone (BLK_FEAT_STABLE_WRITES).
+        // A write whose data changes all the same fails.
+        args::Policy::Wait => Rule {
+            copies: Copies::None,
+            duty: Duty::Refuse,
+            rechecks: false,
+        },
+        // In place, and what changes is reported; each write ends as the device ends it.
+        args::Policy::Detect => Rule {
+            copies: Copies::None,
+            duty: Duty::Report,
+            rechecks: true,
+        },
+    }
+}
+
+impl Facts {
+    /// Whether a rejection by what is below is relied upon.
+    pub fn trusted(&self) -> bool {
+        self.trust.decide(self.passes)
+    }
+
+    /// Whether a changed write is rejected by the device, and only the target gets to know.
+    fn rejected(&self) -> bool {
+        self.profile && self.checks && self.trusted()
+    }
+
+    /// Whether a write in place is compared with its metadata when it has succeeded.
+    pub fn rechecks(&self) -> bool {
+        rule(self.policy).rechecks
+            || match self.recheck {
+                args::Switch::Auto => !self.rejected(),
+                args::Switch::On => true,
+                args::Switch::Off => false,
+            }
+    }
+}
+
+/// Decides how a write with data goes down.
+///
+/// `exposed` says whether user space can change one of its pages. It is called only where that
+/// matters, since it has to look at each page.
+pub fn way(facts: &Facts, exposed: impl FnOnce() -> bool) -> Way {
+    let rule = rule(facts.policy);
+    let copies = match rule.copies {
+        // A sector of a zone cannot be written twice, whatever the policy.
+        _ if facts.zoned => true,
+        Copies::All => true,
+        Copies::None => false,
+        Copies::UnlessTrusted => !facts.trusted() && exposed(),
+        Copies::UnlessRejected => !facts.rejected() && exposed(),
+    };
+    if copies {
+        return Way::Copy;
+    }
+    Way::InPlace(Promise {
+        // With tuples of our own it would be another promise than the submitter's.
+        duty: if facts.payload {
+            Duty::Refuse
+        } else {
+            rule.duty
+        },
+        recheck: facts.rechecks(),
+    })
+}
