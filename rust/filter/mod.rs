@@ -24,7 +24,7 @@ use self::{
     counters::{Counter, Counters},
     message::Message,
     owners::Owners,
-    policy::Facts,
+    policy::WriteContext,
     settle::Outcome, //
 };
 use crate::block::{
@@ -188,8 +188,8 @@ impl StablePi {
         self.device.shows(&self.profile)
     }
 
-    fn facts(&self, as_made: bool, payload: bool) -> Facts {
-        Facts {
+    fn context(&self, as_made: bool, payload: bool) -> WriteContext {
+        WriteContext {
             policy: self.policy(),
             recheck: self.recheck(),
             trust: self.args.trust,
@@ -225,7 +225,7 @@ impl StablePi {
     }
 
     fn take_message(&self, words: &[&str]) -> Result<(), message::Refusal> {
-        let trusted = self.facts(self.is_as_made(), false).trusted();
+        let trusted = self.context(self.is_as_made(), false).trusted();
         self.obey(Message::parse(words)?.over(self.profile.stored, trusted)?);
         Ok(())
     }
@@ -419,13 +419,13 @@ impl Target for StablePi {
         let switch = |on| if on { "on" } else { "off" };
         let format = &self.profile.format;
         let as_made = self.is_as_made();
-        let facts = self.facts(as_made, false);
+        let context = self.context(as_made, false);
         write!(
             out,
             "policy:{} verify:{} recheck:{} profile:{} interval:{} below:{} trust:{}",
             self.policy(),
             switch(self.verifies()),
-            switch(facts.rechecks()),
+            switch(context.rechecks()),
             if self.profile.stored {
                 format.profile_name()
             } else {
@@ -433,7 +433,7 @@ impl Target for StablePi {
             },
             format.interval(),
             if as_made { "same" } else { "changed" },
-            switch(facts.trusted()),
+            switch(context.trusted()),
         )?;
         for counter in Counter::ALL {
             write!(out, " {}:{}", counter.name(), self.counters.sum(counter))?;

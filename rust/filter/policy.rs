@@ -12,16 +12,16 @@ use super::{
 
 /// How a write goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Way {
+pub enum WritePath {
     /// With its data where it is.
     InPlace(Promise),
     /// With a private copy of its data.
     Copy,
 }
 
-/// What the [`way`] of a write depends on, besides its pages.
+/// What the [`write_path`] of a write depends on, besides its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct WriteContext {
     /// The policy.
     pub policy: args::Policy,
     /// The switch `recheck`.
@@ -106,7 +106,7 @@ const fn rule(policy: args::Policy) -> Rule {
     }
 }
 
-impl Facts {
+impl WriteContext {
     /// Whether a rejection by what is below is relied upon.
     pub fn trusted(&self) -> bool {
         self.trust.decide(self.passes)
@@ -132,26 +132,26 @@ impl Facts {
 ///
 /// `exposed` says whether user space can change one of its pages. It is called only where that
 /// matters, since it has to look at each page.
-pub fn way(facts: &Facts, exposed: impl FnOnce() -> bool) -> Way {
-    let rule = rule(facts.policy);
+pub fn write_path(context: &WriteContext, exposed: impl FnOnce() -> bool) -> WritePath {
+    let rule = rule(context.policy);
     let copies = match rule.copies {
         // A sector of a zone cannot be written twice, whatever the policy.
-        _ if facts.zoned => true,
+        _ if context.zoned => true,
         Copies::All => true,
         Copies::None => false,
-        Copies::UnlessTrusted => !facts.trusted() && exposed(),
-        Copies::UnlessRejected => !facts.rejected() && exposed(),
+        Copies::UnlessTrusted => !context.trusted() && exposed(),
+        Copies::UnlessRejected => !context.rejected() && exposed(),
     };
     if copies {
-        return Way::Copy;
+        return WritePath::Copy;
     }
-    Way::InPlace(Promise {
+    WritePath::InPlace(Promise {
         // With tuples of our own it would be another promise than the submitter's.
-        duty: if facts.payload {
+        duty: if context.payload {
             Duty::Refuse
         } else {
             rule.duty
         },
-        recheck: facts.rechecks(),
+        recheck: context.rechecks(),
     })
 }

@@ -5,7 +5,7 @@
 use super::{
     counters::Counter,
     outcome,
-    policy::{self, Way},
+    policy::{self, WritePath},
     settle::{self, Event, Outcome, Promise, Suspicion, Verdict},
     status,
     StablePi, //
@@ -124,19 +124,19 @@ pub(super) fn map(
         return io.end(Status::IOERR);
     }
     let mut owner = None;
-    let way = policy::way(&filter.facts(as_made, payload.is_some()), || {
+    let path = policy::write_path(&filter.context(as_made, payload.is_some()), || {
         owner
             .insert(io.owner(0, io.data_bytes()))
             .class()
             .is_exposed()
     });
-    match (way, payload) {
-        (Way::InPlace(promise), _) => in_place(filter, io, &to, payload, promise),
-        (Way::Copy, None) => {
+    match (path, payload) {
+        (WritePath::InPlace(promise), _) => in_place(filter, io, &to, payload, promise),
+        (WritePath::Copy, None) => {
             let owner = owner.unwrap_or_else(|| io.owner(0, io.data_bytes()));
             copy(filter, io, &to, owner.class())
         }
-        (Way::Copy, Some(payload)) => copy_with_payload(filter, io, &to, &payload),
+        (WritePath::Copy, Some(payload)) => copy_with_payload(filter, io, &to, &payload),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use filter::{
     args::{Policy, Switch},
-    policy::{way, Facts, Way},
+    policy::{write_path, WriteContext, WritePath},
     settle::{in_pieces, Duty, Outcome, Promise}, //
 };
 use std::cell::Cell;
@@ -55,7 +55,7 @@ detect      no     *        *       above     *        refuse+recheck  refuse+re
 ";
 
 /// Looks a case up; exactly one row must be about it.
-fn look_up(case: [&str; 6], recheck: usize) -> Way {
+fn look_up(case: [&str; 6], recheck: usize) -> WritePath {
     let fits = |row: &[&str]| {
         row.iter()
             .zip(case)
@@ -74,13 +74,13 @@ fn look_up(case: [&str; 6], recheck: usize) -> Way {
         _ => panic!("{cell}"),
     };
     let duty = match duty {
-        "copy" => return Way::Copy,
+        "copy" => return WritePath::Copy,
         "repair" => Duty::Repair,
         "refuse" => Duty::Refuse,
         "report" => Duty::Report,
         _ => panic!("{duty}"),
     };
-    Way::InPlace(Promise { duty, recheck })
+    WritePath::InPlace(Promise { duty, recheck })
 }
 
 const POLICIES: [Policy; 5] = [
@@ -93,12 +93,12 @@ const POLICIES: [Policy; 5] = [
 const SWITCHES: [Switch; 3] = [Switch::Auto, Switch::On, Switch::Off];
 const BOTH: [bool; 2] = [false, true];
 
-/// Calls `f` with all facts that there are.
-fn for_each_facts(mut f: impl FnMut(Facts)) {
+/// Calls `f` with all context that there are.
+fn for_each_facts(mut f: impl FnMut(WriteContext)) {
     for policy in POLICIES {
         for recheck in SWITCHES {
             for bits in 0..96 {
-                f(Facts {
+                f(WriteContext {
                     policy,
                     recheck,
                     trust: SWITCHES[bits >> 5],
@@ -132,25 +132,25 @@ fn trusts(trust: Switch, passes: bool) -> bool {
 #[test]
 fn the_decision_table_is_what_is_decided() {
     let mut cases = 0;
-    for_each_facts(|facts| {
+    for_each_facts(|context| {
         for exposed in BOTH {
-            let device = match (facts.profile, facts.checks) {
+            let device = match (context.profile, context.checks) {
                 (false, _) => "none",
                 (true, false) => "blind",
                 (true, true) => "checks",
             };
-            let policy = facts.policy.to_string();
+            let policy = context.policy.to_string();
             let case = [
                 &policy,
-                word(facts.zoned, "yes", "no"),
-                word(trusts(facts.trust, facts.passes), "yes", "no"),
+                word(context.zoned, "yes", "no"),
+                word(trusts(context.trust, context.passes), "yes", "no"),
                 device,
-                word(facts.payload, "above", "own"),
+                word(context.payload, "above", "own"),
                 word(exposed, "yes", "no"),
             ];
-            let recheck = SWITCHES.iter().position(|s| *s == facts.recheck).unwrap();
+            let recheck = SWITCHES.iter().position(|s| *s == context.recheck).unwrap();
             let expected = look_up(case, recheck);
-            assert_eq!(way(&facts, || exposed), expected, "{facts:?} {exposed}");
+            assert_eq!(write_path(&context, || exposed), expected, "{context:?} {exposed}");
             cases += 1;
         }
     });
@@ -159,22 +159,22 @@ fn the_decision_table_is_what_is_decided() {
 
 #[test]
 fn pages_are_looked_at_only_where_that_decides() {
-    for_each_facts(|facts| {
+    for_each_facts(|context| {
         let looks = Cell::new(0);
-        way(&facts, || {
+        write_path(&context, || {
             looks.set(looks.get() + 1);
             true
         });
-        let matters = way(&facts, || false) != way(&facts, || true);
-        assert_eq!(looks.get(), u32::from(matters), "{facts:?}");
+        let matters = write_path(&context, || false) != write_path(&context, || true);
+        assert_eq!(looks.get(), u32::from(matters), "{context:?}");
     });
 }
 
 #[test]
 fn a_zoned_device_gets_copies_only() {
-    for_each_facts(|facts| {
-        if facts.zoned {
-            assert_eq!(way(&facts, || unreachable!()), Way::Copy, "{facts:?}");
+    for_each_facts(|context| {
+        if context.zoned {
+            assert_eq!(write_path(&context, || unreachable!()), WritePath::Copy, "{context:?}");
         }
     });
 }

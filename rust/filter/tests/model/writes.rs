@@ -9,7 +9,7 @@ use crate::{
 };
 use filter::{
     args::{Policy, Switch},
-    policy::{way, Facts, Way},
+    policy::{write_path, WriteContext, WritePath},
     settle::{look, repair, send_private, Duty, Event, Outcome, Promise, Verdict, RETRIES, TRIES}, //
 };
 use std::collections::HashSet;
@@ -334,7 +334,7 @@ fn in_a_merged_request_only_the_changed_are_blamed() {
 
 /// All that is wrong with a write whose way the policy decides. `exposed`: user space changes its
 /// data.
-fn decided(facts: Facts, device: Device, exposed: bool) -> HashSet<Wrong> {
+fn decided(context: WriteContext, device: Device, exposed: bool) -> HashSet<Wrong> {
     let mut wrongs = HashSet::new();
     let setup = Setup {
         device,
@@ -349,13 +349,13 @@ fn decided(facts: Facts, device: Device, exposed: bool) -> HashSet<Wrong> {
     };
     for_each(|choices| {
         let mut model = Model::new(choices, setup);
-        let result = match way(&facts, || exposed) {
-            Way::Copy => match model.begin_copy() {
+        let result = match write_path(&context, || exposed) {
+            WritePath::Copy => match model.begin_copy() {
                 // There is no second time in a zone.
-                Outcome::Protection if !facts.zoned => send_private(&mut model),
+                Outcome::Protection if !context.zoned => send_private(&mut model),
                 outcome => Ok(outcome),
             },
-            Way::InPlace(promise) => {
+            WritePath::InPlace(promise) => {
                 let first = model.begin_in_place();
                 settle(&mut model, promise, first)
             }
@@ -366,25 +366,25 @@ fn decided(facts: Facts, device: Device, exposed: bool) -> HashSet<Wrong> {
         if result == Ok(Outcome::Ok) && !model.is_stored() {
             wrongs.insert(Wrong::Torn);
         }
-        if facts.zoned && model.rewrote() {
+        if context.zoned && model.rewrote() {
             wrongs.insert(Wrong::TooOften);
         }
     });
     wrongs
 }
 
-/// The devices behind some facts.
-fn devices(facts: &Facts) -> &'static [Device] {
-    match facts.profile && facts.checks && facts.passes {
+/// The devices behind some context.
+fn devices(context: &WriteContext) -> &'static [Device] {
+    match context.profile && context.checks && context.passes {
         true => &[Device::Checks],
         false => &DEVICES,
     }
 }
 
-fn for_each_facts(policy: Policy, mut f: impl FnMut(Facts)) {
+fn for_each_facts(policy: Policy, mut f: impl FnMut(WriteContext)) {
     for recheck in [Switch::Auto, Switch::On, Switch::Off] {
         for bits in 0..16 {
-            f(Facts {
+            f(WriteContext {
                 policy,
                 recheck,
                 trust: Switch::Auto,
@@ -401,13 +401,13 @@ fn for_each_facts(policy: Policy, mut f: impl FnMut(Facts)) {
 #[test]
 fn auto_and_copy_open_no_crash_window() {
     for policy in [Policy::Auto, Policy::Copy] {
-        for_each_facts(policy, |facts| {
-            for device in devices(&facts) {
+        for_each_facts(policy, |context| {
+            for device in devices(&context) {
                 for exposed in BOTH {
-                    let wrongs = decided(facts, *device, exposed);
+                    let wrongs = decided(context, *device, exposed);
                     assert!(
                         wrongs.is_empty(),
-                        "{facts:?} {device:?} {exposed}: {wrongs:?}"
+                        "{context:?} {device:?} {exposed}: {wrongs:?}"
                     );
                 }
             }
@@ -417,14 +417,14 @@ fn auto_and_copy_open_no_crash_window() {
 
 #[test]
 fn optimistic_opens_a_crash_window_where_nothing_checks() {
-    for_each_facts(Policy::Optimistic, |facts| {
-        let checks = facts.profile && facts.checks;
-        if !facts.passes {
+    for_each_facts(Policy::Optimistic, |context| {
+        let checks = context.profile && context.checks;
+        if !context.passes {
             // It does as `auto`.
             return;
         }
         let device = [Device::Blind, Device::Checks][usize::from(checks)];
-        let opened = decided(facts, device, true).contains(&Wrong::CrashWindow);
-        assert_eq!(opened, !checks && !facts.zoned, "{facts:?}");
+        let opened = decided(context, device, true).contains(&Wrong::CrashWindow);
+        assert_eq!(opened, !checks && !context.zoned, "{context:?}");
     });
 }
