@@ -7,14 +7,14 @@
 
 use super::{
     args,
-    settle::{Duty, Promise}, //
+    settle::{OnMismatch, CompletionPolicy}, //
 };
 
 /// How a write goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WritePath {
     /// With its data where it is.
-    InPlace(Promise),
+    InPlace(CompletionPolicy),
     /// With a private copy of its data.
     Copy,
 }
@@ -36,7 +36,7 @@ pub struct WriteContext {
     pub profile: bool,
     /// The device checks the guard itself (`BLK_INTEGRITY_DEVICE_CAPABLE`).
     pub checks: bool,
-    /// The write came with a payload, which is the submitter's promise.
+    /// The write came with a payload, which is the submitter's policy.
     pub payload: bool,
 }
 
@@ -58,7 +58,7 @@ enum Copies {
 struct Rule {
     copies: Copies,
     /// What is done about a write in place whose data has changed.
-    duty: Duty,
+    on_mismatch: OnMismatch,
     /// Whether each write in place is compared with its metadata, without being asked to.
     rechecks: bool,
 }
@@ -73,34 +73,34 @@ const fn rule(policy: args::Policy) -> Rule {
         // what user space can change is copied there.
         args::Policy::Auto => Rule {
             copies: Copies::UnlessRejected,
-            duty: Duty::Repair,
+            on_mismatch: OnMismatch::Repair,
             rechecks: false,
         },
         // In place, and a copy when the data turns out to have changed on the way. Over what is not
         // trusted no table has this policy; should that change below, it does as `auto`.
         args::Policy::Optimistic => Rule {
             copies: Copies::UnlessTrusted,
-            duty: Duty::Repair,
+            on_mismatch: OnMismatch::Repair,
             rechecks: false,
         },
         // A copy, from which the tuples are made in the same pass. No application can reach it, so
         // they match whatever happens.
         args::Policy::Copy => Rule {
             copies: Copies::All,
-            duty: Duty::Repair,
+            on_mismatch: OnMismatch::Repair,
             rechecks: false,
         },
         // In place: the filesystems above are told to leave the data alone (BLK_FEAT_STABLE_WRITES).
         // A write whose data changes all the same fails.
         args::Policy::Wait => Rule {
             copies: Copies::None,
-            duty: Duty::Refuse,
+            on_mismatch: OnMismatch::Fail,
             rechecks: false,
         },
         // In place, and what changes is reported; each write ends as the device ends it.
         args::Policy::Detect => Rule {
             copies: Copies::None,
-            duty: Duty::Report,
+            on_mismatch: OnMismatch::Report,
             rechecks: true,
         },
     }
@@ -145,12 +145,12 @@ pub fn write_path(context: &WriteContext, exposed: impl FnOnce() -> bool) -> Wri
     if copies {
         return WritePath::Copy;
     }
-    WritePath::InPlace(Promise {
+    WritePath::InPlace(CompletionPolicy {
         // With tuples of our own it would be another promise than the submitter's.
-        duty: if context.payload {
-            Duty::Refuse
+        on_mismatch: if context.payload {
+            OnMismatch::Fail
         } else {
-            rule.duty
+            rule.on_mismatch
         },
         recheck: context.rechecks(),
     })

@@ -7,7 +7,7 @@
 //! does not is settled by a second step, which waits for the device, and, a read, for writes:
 //! [`repair`] and [`reread`]; a copy that was rejected is sent down again by [`send_private`]. What
 //! they need to be done, they ask of what implements the traits here, and tell it what there is to
-//! count. Which way a write goes down, and with which [`Promise`], is decided by a
+//! count. Which way a write goes down, and with which [`CompletionPolicy`], is decided by a
 //! [`policy`](super::policy).
 //!
 //! A request holds many bios, and one changed page fails it whole. So the first question about a
@@ -78,27 +78,27 @@ pub enum Event {
 
 /// What is done about a write in place whose data has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Duty {
+pub enum OnMismatch {
     /// It is copied, and the copy is written.
     Repair,
     /// It ends with [`Outcome::Protection`].
-    Refuse,
+    Fail,
     /// It ends as the device ended it.
     Report,
 }
 
-/// What a write in place was promised when it was sent down.
+/// What is done when a write that was sent down in place has ended.
 ///
 /// It goes with the write, since a message may change the policy meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Promise {
+pub struct CompletionPolicy {
     /// What is done when its data has changed.
-    pub duty: Duty,
+    pub on_mismatch: OnMismatch,
     /// Whether its data is compared with its metadata when it has succeeded.
     pub recheck: bool,
 }
 
-impl Promise {
+impl CompletionPolicy {
     /// Whether a write in place that ended with `outcome` is to be [settled](settle); otherwise it
     /// ends so.
     ///
@@ -163,13 +163,13 @@ pub enum Suspicion {
     Nothing,
 }
 
-/// Looks at a write that went down with `promise` and came back with `outcome`. Does not wait.
+/// Looks at a write that went down with `policy` and came back with `outcome`. Does not wait.
 pub fn look<W: Write>(
     write: &mut W,
-    promise: Promise,
+    policy: CompletionPolicy,
     outcome: Outcome,
 ) -> Result<Verdict<Suspicion>, W::Error> {
-    if !promise.needs_look(outcome) {
+    if !policy.needs_look(outcome) {
         return Ok(Verdict::Ends(outcome));
     }
     if outcome == Outcome::Ok {
@@ -179,34 +179,34 @@ pub fn look<W: Write>(
     if changed {
         write.note(Event::Unstable);
     }
-    Ok(match promise.duty {
-        Duty::Repair if changed => Verdict::Unsettled(Suspicion::Changed),
-        Duty::Repair if outcome != Outcome::Ok => Verdict::Unsettled(Suspicion::Nothing),
+    Ok(match policy.on_mismatch {
+        OnMismatch::Repair if changed => Verdict::Unsettled(Suspicion::Changed),
+        OnMismatch::Repair if outcome != Outcome::Ok => Verdict::Unsettled(Suspicion::Nothing),
         _ if !changed => Verdict::Ends(outcome),
-        duty => {
+        on_mismatch => {
             write.note(Event::Unrepaired);
-            Verdict::Ends(match duty {
-                Duty::Refuse => Outcome::Protection,
-                Duty::Repair | Duty::Report => outcome,
+            Verdict::Ends(match on_mismatch {
+                OnMismatch::Fail => Outcome::Protection,
+                OnMismatch::Repair | OnMismatch::Report => outcome,
             })
         }
     })
 }
 
-/// Settles how a write ends that went down with `promise` and came back with `outcome`, where that
+/// Settles how a write ends that went down with `policy` and came back with `outcome`, where that
 /// may wait.
 pub fn settle<W: Repair>(
     write: &mut W,
-    promise: Promise,
+    policy: CompletionPolicy,
     outcome: Outcome,
 ) -> Result<Outcome, W::Error> {
-    match look(write, promise, outcome)? {
+    match look(write, policy, outcome)? {
         Verdict::Ends(outcome) => Ok(outcome),
-        Verdict::Unsettled(suspicion) => repair(write, promise, suspicion),
+        Verdict::Unsettled(suspicion) => repair(write, policy, suspicion),
     }
 }
 
-/// Settles how a write ends that went down with `promise` and is suspected of what
+/// Settles how a write ends that went down with `policy` and is suspected of what
 /// [`look`] says.
 ///
 /// It is sent down again at most [`RETRIES`] times in place and then as a
@@ -214,7 +214,7 @@ pub fn settle<W: Repair>(
 /// changed that.
 pub fn repair<W: Repair>(
     write: &mut W,
-    promise: Promise,
+    policy: CompletionPolicy,
     suspicion: Suspicion,
 ) -> Result<Outcome, W::Error> {
     if suspicion == Suspicion::Changed {
@@ -223,7 +223,7 @@ pub fn repair<W: Repair>(
     for _ in 0..RETRIES {
         write.note(Event::Retried);
         let outcome = write.again()?;
-        if !promise.needs_look(outcome) {
+        if !policy.needs_look(outcome) {
             return Ok(outcome);
         }
         if write.changed()? {

@@ -6,7 +6,7 @@ use super::{
     counters::Counter,
     outcome,
     policy::{self, WritePath},
-    settle::{self, Event, Outcome, Promise, Suspicion, Verdict},
+    settle::{self, Event, Outcome, CompletionPolicy, Suspicion, Verdict},
     status,
     StablePi, //
     State,
@@ -41,7 +41,7 @@ pub struct Written {
     sector: u64,
     /// The tuples that came from above; without, they are ours.
     payload: Option<Payload>,
-    promise: Promise,
+    policy: CompletionPolicy,
     submitter: Submitter,
 }
 
@@ -105,7 +105,7 @@ impl Written {
 
     /// Whether a worker is to look at it, since it ended with `outcome`.
     pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
-        self.promise.needs_look(outcome)
+        self.policy.needs_look(outcome)
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn map(
             .is_exposed()
     });
     match (path, payload) {
-        (WritePath::InPlace(promise), _) => in_place(filter, io, &to, payload, promise),
+        (WritePath::InPlace(policy), _) => in_place(filter, io, &to, payload, policy),
         (WritePath::Copy, None) => {
             let owner = owner.unwrap_or_else(|| io.owner(0, io.data_bytes()));
             copy(filter, io, &to, owner.class())
@@ -145,7 +145,7 @@ fn in_place(
     mut io: Io<'_, StablePi, Submitting>,
     to: &Region<'_>,
     payload: Option<Payload>,
-    promise: Promise,
+    policy: CompletionPolicy,
 ) -> Mapped {
     let ready = match &payload {
         None => io.generate(to),
@@ -166,7 +166,7 @@ fn in_place(
     io.state().state = State::Written(Written {
         sector: to.sector,
         payload,
-        promise,
+        policy,
         submitter: Submitter::current(),
     });
     io.send(to.device, to.sector)
@@ -295,7 +295,7 @@ pub(super) fn look(
         hasty: false,
         class: None,
     };
-    let verdict = settle::look(&mut suspect, written.promise, outcome(first));
+    let verdict = settle::look(&mut suspect, written.policy, outcome(first));
     let class = suspect.class;
     match verdict {
         Ok(Verdict::Ends(outcome)) => io.done(status(outcome)),
@@ -330,7 +330,7 @@ pub(super) fn repair(
         written,
         class,
     };
-    settle::repair(&mut suspect, written.promise, suspicion).map_or_else(|failed| failed, status)
+    settle::repair(&mut suspect, written.policy, suspicion).map_or_else(|failed| failed, status)
 }
 
 /// Settles how a write ends that had no time, and ended early. May sleep.
@@ -349,7 +349,7 @@ pub(super) fn send_with_patience(
     };
     let settled = suspect
         .first()
-        .and_then(|outcome| settle::settle(&mut suspect, written.promise, outcome));
+        .and_then(|outcome| settle::settle(&mut suspect, written.policy, outcome));
     settled.map_or_else(|failed| failed, status)
 }
 
@@ -382,7 +382,7 @@ impl Suspect<'_, '_, '_, Working> {
     /// their data is still what it was.
     fn first(&mut self) -> Result<Outcome, Status> {
         let payload = self.written.payload.as_ref();
-        let repairs = self.written.promise.duty == settle::Duty::Repair;
+        let repairs = self.written.policy.on_mismatch == settle::OnMismatch::Repair;
         if repairs || self.io.change(&self.to, payload)?.is_some() {
             return Ok(Outcome::Protection);
         }

@@ -6,7 +6,7 @@
 use filter::{
     args::{Policy, Switch},
     policy::{write_path, WriteContext, WritePath},
-    settle::{in_pieces, Duty, Outcome, Promise}, //
+    settle::{in_pieces, OnMismatch, Outcome, CompletionPolicy}, //
 };
 use std::cell::Cell;
 
@@ -68,19 +68,19 @@ fn look_up(case: [&str; 6], recheck: usize) -> WritePath {
         .collect();
     assert_eq!(rows.len(), 1, "rows about {case:?}: {rows:?}");
     let cell = rows[0][6 + recheck];
-    let (duty, recheck) = match cell.split_once('+') {
-        Some((duty, "recheck")) => (duty, true),
+    let (on_mismatch, recheck) = match cell.split_once('+') {
+        Some((on_mismatch, "recheck")) => (on_mismatch, true),
         None => (cell, false),
         _ => panic!("{cell}"),
     };
-    let duty = match duty {
+    let on_mismatch = match on_mismatch {
         "copy" => return WritePath::Copy,
-        "repair" => Duty::Repair,
-        "refuse" => Duty::Refuse,
-        "report" => Duty::Report,
-        _ => panic!("{duty}"),
+        "repair" => OnMismatch::Repair,
+        "refuse" => OnMismatch::Fail,
+        "report" => OnMismatch::Report,
+        _ => panic!("{on_mismatch}"),
     };
-    WritePath::InPlace(Promise { duty, recheck })
+    WritePath::InPlace(CompletionPolicy { on_mismatch, recheck })
 }
 
 const POLICIES: [Policy; 5] = [
@@ -181,13 +181,13 @@ fn a_zoned_device_gets_copies_only() {
 
 #[test]
 fn what_is_looked_at_when_it_comes_back() {
-    for duty in [Duty::Repair, Duty::Refuse, Duty::Report] {
+    for on_mismatch in [OnMismatch::Repair, OnMismatch::Fail, OnMismatch::Report] {
         for recheck in BOTH {
-            let promise = Promise { duty, recheck };
-            assert_eq!(promise.needs_look(Outcome::Ok), recheck);
-            assert!(promise.needs_look(Outcome::Protection));
-            assert!(!promise.needs_look(OTHER));
-            assert!(!promise.needs_look(Outcome::Empty));
+            let policy = CompletionPolicy { on_mismatch, recheck };
+            assert_eq!(policy.needs_look(Outcome::Ok), recheck);
+            assert!(policy.needs_look(Outcome::Protection));
+            assert!(!policy.needs_look(OTHER));
+            assert!(!policy.needs_look(Outcome::Empty));
         }
     }
 }

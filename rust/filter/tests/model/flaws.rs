@@ -6,12 +6,12 @@ use crate::write::{MetadataError, Model};
 use filter::settle::{
     in_pieces,
     send_private,
-    Duty,
+    OnMismatch,
     Event,
     Io,
     Outcome,
     Private,
-    Promise,
+    CompletionPolicy,
     Repair,
     Write,
     RETRIES,
@@ -40,7 +40,7 @@ pub enum Flaw {
     /// The error of the copy does not go up.
     SwallowsTheError,
     /// What is to be refused ends as the device ended it.
-    RefusesNothing,
+    FailsNothing,
     /// What is to be reported is repaired.
     RepairsReports,
     /// A repair is counted before it has succeeded.
@@ -61,18 +61,18 @@ pub enum Flaw {
 pub fn flawed(
     flaw: Flaw,
     model: &mut Model<'_>,
-    promise: Promise,
+    policy: CompletionPolicy,
     outcome: Outcome,
 ) -> Result<Outcome, MetadataError> {
     let trusted = flaw == Flaw::TrustsSuccess && outcome == Outcome::Ok;
-    if trusted || !promise.needs_look(outcome) {
+    if trusted || !policy.needs_look(outcome) {
         return Ok(outcome);
     }
     if outcome == Outcome::Ok {
         model.note(Event::Rechecked);
     }
-    if promise.duty == Duty::Repair || flaw == Flaw::RepairsReports {
-        return repair(flaw, model, promise, outcome);
+    if policy.on_mismatch == OnMismatch::Repair || flaw == Flaw::RepairsReports {
+        return repair(flaw, model, policy, outcome);
     }
     let changed = model.changed()?;
     if changed {
@@ -81,8 +81,8 @@ pub fn flawed(
             model.note(Event::Unrepaired);
         }
     }
-    Ok(match promise.duty {
-        Duty::Refuse if changed && flaw != Flaw::RefusesNothing => Outcome::Protection,
+    Ok(match policy.on_mismatch {
+        OnMismatch::Fail if changed && flaw != Flaw::FailsNothing => Outcome::Protection,
         _ => outcome,
     })
 }
@@ -90,7 +90,7 @@ pub fn flawed(
 fn repair(
     flaw: Flaw,
     model: &mut Model<'_>,
-    promise: Promise,
+    policy: CompletionPolicy,
     mut outcome: Outcome,
 ) -> Result<Outcome, MetadataError> {
     let mut left = match flaw {
@@ -114,7 +114,7 @@ fn repair(
         model.note(Event::Retried);
         outcome = model.again()?;
         let trusted = flaw == Flaw::TrustsTheRetry && outcome == Outcome::Ok;
-        if trusted || !promise.needs_look(outcome) {
+        if trusted || !policy.needs_look(outcome) {
             return Ok(outcome);
         }
     }

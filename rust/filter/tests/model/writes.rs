@@ -10,15 +10,15 @@ use crate::{
 use filter::{
     args::{Policy, Switch},
     policy::{write_path, WriteContext, WritePath},
-    settle::{look, repair, send_private, Duty, Event, Outcome, Promise, Verdict, RETRIES, TRIES}, //
+    settle::{look, repair, send_private, OnMismatch, Event, Outcome, CompletionPolicy, Verdict, RETRIES, TRIES}, //
 };
 use std::collections::HashSet;
 
 /// Settles a write as the module does.
-fn settle(model: &mut Model<'_>, promise: Promise, outcome: Outcome) -> Result<Outcome, MetadataError> {
-    match look(model, promise, outcome)? {
+fn settle(model: &mut Model<'_>, policy: CompletionPolicy, outcome: Outcome) -> Result<Outcome, MetadataError> {
+    match look(model, policy, outcome)? {
         Verdict::Ends(outcome) => Ok(outcome),
-        Verdict::Unsettled(suspicion) => repair(model, promise, suspicion),
+        Verdict::Unsettled(suspicion) => repair(model, policy, suspicion),
     }
 }
 
@@ -79,10 +79,10 @@ fn for_each_setup(sizes: &[Size], mut f: impl FnMut(Setup)) {
     }
 }
 
-fn for_each_promise(mut f: impl FnMut(Promise)) {
-    for duty in [Duty::Repair, Duty::Refuse, Duty::Report] {
+fn for_each_promise(mut f: impl FnMut(CompletionPolicy)) {
+    for on_mismatch in [OnMismatch::Repair, OnMismatch::Fail, OnMismatch::Report] {
         for recheck in BOTH {
-            f(Promise { duty, recheck });
+            f(CompletionPolicy { on_mismatch, recheck });
         }
     }
 }
@@ -91,11 +91,11 @@ fn for_each_promise(mut f: impl FnMut(Promise)) {
 ///
 /// A recheck cannot see a change that has been changed back; only a device can that checks what it
 /// stores. A write that nobody repairs or refuses is right only if the device says so.
-fn vouched_for(setup: &Setup, promise: Promise) -> bool {
+fn vouched_for(setup: &Setup, policy: CompletionPolicy) -> bool {
     match setup.device {
         Device::Checks => true,
         _ if setup.mutator == Mutator::Nobody => true,
-        _ => promise.recheck && promise.duty != Duty::Report && setup.mutator == Mutator::Onward,
+        _ => policy.recheck && policy.on_mismatch != OnMismatch::Report && setup.mutator == Mutator::Onward,
     }
 }
 
@@ -103,7 +103,7 @@ fn vouched_for(setup: &Setup, promise: Promise) -> bool {
 fn judge(
     model: &Model<'_>,
     vouched_for: bool,
-    promise: Promise,
+    policy: CompletionPolicy,
     first: Outcome,
     result: Result<Outcome, MetadataError>,
 ) -> Vec<Wrong> {
@@ -138,7 +138,7 @@ fn judge(
         ensure(copies <= TRIES, Wrong::TooOften);
         ensure(copies <= rejected + 1, Wrong::TooOften);
     }
-    let repairs = promise.duty == Duty::Repair;
+    let repairs = policy.on_mismatch == OnMismatch::Repair;
     ensure(repairs || in_place + copies == 1, Wrong::TooOften);
 
     // A write goes up as its last submission ended, unless it is refused.
@@ -146,8 +146,8 @@ fn judge(
         Step::InPlace(outcome) | Step::Copy(.., outcome) => Some(*outcome),
         _ => None,
     });
-    let ending = match promise.duty {
-        Duty::Refuse if found > 0 => Some(Outcome::Protection),
+    let ending = match policy.on_mismatch {
+        OnMismatch::Fail if found > 0 => Some(Outcome::Protection),
         _ => last,
     };
     ensure(result.ok() == ending || stuck > 0, Wrong::Ending);
@@ -156,7 +156,7 @@ fn judge(
     let insisted = (0..intervals).any(|begin| rejected_at(begin) == TRIES);
     ensure(!repairs || !rejected || insisted, Wrong::Ending);
     // What is to be looked at is looked at, and nothing else.
-    let looked = promise.needs_look(first);
+    let looked = policy.needs_look(first);
     ensure((looks > 0) == looked || stuck > 0, Wrong::Ending);
 
     let changed = count(Event::Unstable) + count(Event::Blameless);
@@ -170,7 +170,7 @@ fn judge(
         again <= retried && retried <= again + stuck,
         Wrong::Counters,
     );
-    let rechecked = first == Outcome::Ok && promise.recheck;
+    let rechecked = first == Outcome::Ok && policy.recheck;
     ensure(
         count(Event::Rechecked) == u32::from(rechecked),
         Wrong::Counters,
@@ -189,7 +189,7 @@ fn judge(
 /// or with a flaw, and with what is wrong with each. Returns how many there are.
 fn for_each_behaviour(
     setup: Setup,
-    promise: Promise,
+    policy: CompletionPolicy,
     vouched_for: bool,
     flaw: Option<Flaw>,
     mut f: impl FnMut(&Model<'_>, &[Wrong]),
@@ -198,10 +198,10 @@ fn for_each_behaviour(
         let mut model = Model::new(choices, setup);
         let first = model.begin_in_place();
         let result = match flaw {
-            None => settle(&mut model, promise, first),
-            Some(flaw) => flawed(flaw, &mut model, promise, first),
+            None => settle(&mut model, policy, first),
+            Some(flaw) => flawed(flaw, &mut model, policy, first),
         };
-        let wrongs = judge(&model, vouched_for, promise, first, result);
+        let wrongs = judge(&model, vouched_for, policy, first, result);
         f(&model, &wrongs);
     })
 }
@@ -211,10 +211,10 @@ fn every_write_ends_as_it_was_promised() {
     let mut behaviours = 0;
     let mut events = HashSet::new();
     for_each_setup(ALL_SIZES, |setup| {
-        for_each_promise(|promise| {
-            let vouched_for = vouched_for(&setup, promise);
-            behaviours += for_each_behaviour(setup, promise, vouched_for, None, |model, wrongs| {
-                assert_eq!(wrongs, [], "{setup:?} {promise:?}: {:#?}", model.steps);
+        for_each_promise(|policy| {
+            let vouched_for = vouched_for(&setup, policy);
+            behaviours += for_each_behaviour(setup, policy, vouched_for, None, |model, wrongs| {
+                assert_eq!(wrongs, [], "{setup:?} {policy:?}: {:#?}", model.steps);
                 events.extend(model.steps.iter().filter_map(|step| match step {
                     Step::Note(event) => Some(*event),
                     _ => None,
@@ -231,9 +231,9 @@ fn every_write_ends_as_it_was_promised() {
 fn all_wrongs(flaw: Flaw) -> HashSet<Wrong> {
     let mut all = HashSet::new();
     for_each_setup(FLAW_SIZES, |setup| {
-        for_each_promise(|promise| {
-            let vouched_for = vouched_for(&setup, promise);
-            for_each_behaviour(setup, promise, vouched_for, Some(flaw), |_, wrongs| {
+        for_each_promise(|policy| {
+            let vouched_for = vouched_for(&setup, policy);
+            for_each_behaviour(setup, policy, vouched_for, Some(flaw), |_, wrongs| {
                 all.extend(wrongs);
             });
         });
@@ -252,7 +252,7 @@ fn every_flaw_is_caught() {
         (Flaw::RetriesOnceMore, Wrong::TooOften),
         (Flaw::GivesUp, Wrong::Ending),
         (Flaw::SwallowsTheError, Wrong::Torn),
-        (Flaw::RefusesNothing, Wrong::Torn),
+        (Flaw::FailsNothing, Wrong::Torn),
         (Flaw::RepairsReports, Wrong::TooOften),
         (Flaw::CountsTooEarly, Wrong::Counters),
         (Flaw::ForgetsUnrepaired, Wrong::Counters),
@@ -280,12 +280,12 @@ fn a_recheck_does_not_see_what_was_changed_back() {
             faults: 0,
             misfits: false,
         };
-        let promise = Promise {
-            duty: Duty::Repair,
+        let policy = CompletionPolicy {
+            on_mismatch: OnMismatch::Repair,
             recheck,
         };
         let mut torn = false;
-        for_each_behaviour(setup, promise, true, None, |_, wrongs| {
+        for_each_behaviour(setup, policy, true, None, |_, wrongs| {
             torn |= wrongs.contains(&Wrong::Torn);
         });
         torn
@@ -308,8 +308,8 @@ fn in_a_merged_request_only_the_changed_are_blamed() {
         faults: 0,
         misfits: false,
     };
-    let promise = Promise {
-        duty: Duty::Repair,
+    let policy = CompletionPolicy {
+        on_mismatch: OnMismatch::Repair,
         recheck: false,
     };
     let mut innocent = 0;
@@ -318,8 +318,8 @@ fn in_a_merged_request_only_the_changed_are_blamed() {
             .map(|mutator| Model::new(choices, setup(mutator)));
         let first = Model::begin_merged(&mut bios);
         for bio in &mut bios {
-            let result = settle(bio, promise, first);
-            assert_eq!(judge(bio, true, promise, first, result), []);
+            let result = settle(bio, policy, first);
+            assert_eq!(judge(bio, true, policy, first, result), []);
             assert_eq!(result, Ok(Outcome::Ok));
             if first == Outcome::Protection && !bio.has_changed() {
                 innocent += 1;
@@ -355,9 +355,9 @@ fn decided(context: WriteContext, device: Device, exposed: bool) -> HashSet<Wron
                 Outcome::Protection if !context.zoned => send_private(&mut model),
                 outcome => Ok(outcome),
             },
-            WritePath::InPlace(promise) => {
+            WritePath::InPlace(policy) => {
                 let first = model.begin_in_place();
-                settle(&mut model, promise, first)
+                settle(&mut model, policy, first)
             }
         };
         if model.torn {
