@@ -36,7 +36,7 @@ pub struct WriteContext {
     pub profile: bool,
     /// The device checks the guard itself (`BLK_INTEGRITY_DEVICE_CAPABLE`).
     pub checks: bool,
-    /// The write came with a payload, which is the submitter's policy.
+    /// The write came with a payload, which is the submitter's promise.
     pub payload: bool,
 }
 

@@ -79,7 +79,7 @@ fn for_each_setup(sizes: &[Size], mut f: impl FnMut(Setup)) {
     }
 }
 
-fn for_each_promise(mut f: impl FnMut(CompletionPolicy)) {
+fn for_each_policy(mut f: impl FnMut(CompletionPolicy)) {
     for on_mismatch in [OnMismatch::Repair, OnMismatch::Fail, OnMismatch::Report] {
         for recheck in BOTH {
             f(CompletionPolicy { on_mismatch, recheck });
@@ -211,7 +211,7 @@ fn every_write_ends_as_it_was_promised() {
     let mut behaviours = 0;
     let mut events = HashSet::new();
     for_each_setup(ALL_SIZES, |setup| {
-        for_each_promise(|policy| {
+        for_each_policy(|policy| {
             let vouched_for = vouched_for(&setup, policy);
             behaviours += for_each_behaviour(setup, policy, vouched_for, None, |model, wrongs| {
                 assert_eq!(wrongs, [], "{setup:?} {policy:?}: {:#?}", model.steps);
@@ -231,7 +231,7 @@ fn every_write_ends_as_it_was_promised() {
 fn all_wrongs(flaw: Flaw) -> HashSet<Wrong> {
     let mut all = HashSet::new();
     for_each_setup(FLAW_SIZES, |setup| {
-        for_each_promise(|policy| {
+        for_each_policy(|policy| {
             let vouched_for = vouched_for(&setup, policy);
             for_each_behaviour(setup, policy, vouched_for, Some(flaw), |_, wrongs| {
                 all.extend(wrongs);
