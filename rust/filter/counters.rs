@@ -2,7 +2,7 @@
 
 //! What a target counts.
 
-use super::settle::Event;
+use super::completion::Event;
 use crate::{block, mm};
 use kernel::prelude::*;
 

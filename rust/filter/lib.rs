@@ -18,5 +18,5 @@ pub mod message;
 #[path = "policy.rs"]
 pub mod policy;
 
-#[path = "settle.rs"]
-pub mod settle;
+#[path = "completion.rs"]
+pub mod completion;

@@ -5,7 +5,7 @@
 //!
 //! An I/O comes in through [`StablePi::map`], and is [`write`]'s or [`read`]'s if it has data;
 //! everything else is sent on as it is. What is to be looked at when it comes back has a [`State`]
-//! that says so, and goes to a worker then. What is decided about it is in [`policy`] and [`settle`],
+//! that says so, and goes to a worker then. What is decided about it is in [`policy`] and [`completion`],
 //! which know nothing of the kernel and are tested without one.
 
 #![deny(unsafe_code)]
@@ -16,7 +16,7 @@ pub mod message;
 mod owners;
 pub mod policy;
 mod read;
-pub mod settle;
+pub mod completion;
 mod write;
 
 use self::{
@@ -25,7 +25,7 @@ use self::{
     message::Message,
     owners::Owners,
     policy::WriteContext,
-    settle::Outcome, //
+    completion::Outcome, //
 };
 use crate::block::{
     dm::{

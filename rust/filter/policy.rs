@@ -7,7 +7,7 @@
 
 use super::{
     args,
-    settle::{OnMismatch, CompletionPolicy}, //
+    completion::{OnMismatch, CompletionPolicy}, //
 };
 
 /// How a write goes down.

@@ -5,7 +5,7 @@
 use super::{
     args::Verify,
     outcome,
-    settle::{self, Doubt, Event, Outcome, Verdict},
+    completion::{self, Doubt, Event, Outcome, Verdict},
     status,
     StablePi, //
     State,
@@ -51,7 +51,7 @@ pub struct Fetched {
 impl Fetched {
     /// Whether a worker is to look at it, since it ended with `outcome`.
     pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
-        self.verify && settle::read_needs_look(outcome)
+        self.verify && completion::read_needs_look(outcome)
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) fn look(
         true => Outcome::Protection,
         false => outcome(first),
     };
-    let status = match settle::look_at_read(&mut arrived, first) {
+    let status = match completion::look_at_read(&mut arrived, first) {
         Ok(Verdict::Ends(outcome)) => status(outcome),
         Ok(Verdict::Unsettled(doubt)) => {
             io.state().state = State::Doubtful(Doubtful {
@@ -161,7 +161,7 @@ pub(super) fn reread(
         never_matched: Intervals::ALL,
         bad: None,
     };
-    let settled = settle::reread(&mut again, doubt).map_or_else(|failed| failed, status);
+    let settled = completion::resolve_read(&mut again, doubt).map_or_else(|failed| failed, status);
     trace_verify(filter, again.io, &from, wait_ns);
     settled
 }
@@ -184,7 +184,7 @@ struct Arrived<'f, 'w, 'a> {
     payload: Option<Payload>,
 }
 
-impl settle::Io for Arrived<'_, '_, '_> {
+impl completion::Io for Arrived<'_, '_, '_> {
     type Error = Status;
 
     fn bytes(&self) -> u32 {
@@ -196,7 +196,7 @@ impl settle::Io for Arrived<'_, '_, '_> {
     }
 }
 
-impl settle::Read for Arrived<'_, '_, '_> {
+impl completion::Read for Arrived<'_, '_, '_> {
     fn matches(&mut self) -> Result<bool, Status> {
         Ok(self.io.verify(&self.from, self.payload.as_ref())? == 0)
     }
@@ -250,7 +250,7 @@ impl Again<'_, '_, '_> {
     }
 }
 
-impl settle::Io for Again<'_, '_, '_> {
+impl completion::Io for Again<'_, '_, '_> {
     type Error = Status;
 
     fn bytes(&self) -> u32 {
@@ -270,7 +270,7 @@ impl settle::Io for Again<'_, '_, '_> {
     }
 }
 
-impl settle::Reread for Again<'_, '_, '_> {
+impl completion::Reread for Again<'_, '_, '_> {
     fn interval(&self) -> u32 {
         1 << self.exp()
     }

@@ -6,7 +6,7 @@ use super::{
     counters::Counter,
     outcome,
     policy::{self, WritePath},
-    settle::{self, Event, Outcome, CompletionPolicy, Suspicion, Verdict},
+    completion::{self, Event, Outcome, CompletionPolicy, Suspicion, Verdict},
     status,
     StablePi, //
     State,
@@ -240,7 +240,7 @@ pub(super) fn send_again(
         io,
         copied,
     };
-    settle::send_private(&mut rejected).map_or_else(|failed| failed, status)
+    completion::send_private(&mut rejected).map_or_else(|failed| failed, status)
 }
 
 /// A copy that was rejected, in the hands of a worker that may wait.
@@ -251,7 +251,7 @@ struct Rejected<'f, 'w, 'a> {
     copied: Copied,
 }
 
-impl settle::Io for Rejected<'_, '_, '_> {
+impl completion::Io for Rejected<'_, '_, '_> {
     type Error = Status;
 
     fn bytes(&self) -> u32 {
@@ -263,7 +263,7 @@ impl settle::Io for Rejected<'_, '_, '_> {
     }
 }
 
-impl settle::Private for Rejected<'_, '_, '_> {
+impl completion::Private for Rejected<'_, '_, '_> {
     fn copy(&mut self, skip: u32) -> Result<(Outcome, u32), Status> {
         let payload = self.copied.payload();
         let (status, bytes) = self.io.write_copy(&self.to, payload, skip)?;
@@ -295,7 +295,7 @@ pub(super) fn look(
         hasty: false,
         class: None,
     };
-    let verdict = settle::look(&mut suspect, written.policy, outcome(first));
+    let verdict = completion::look(&mut suspect, written.policy, outcome(first));
     let class = suspect.class;
     match verdict {
         Ok(Verdict::Ends(outcome)) => io.done(status(outcome)),
@@ -330,7 +330,7 @@ pub(super) fn repair(
         written,
         class,
     };
-    settle::repair(&mut suspect, written.policy, suspicion).map_or_else(|failed| failed, status)
+    completion::repair(&mut suspect, written.policy, suspicion).map_or_else(|failed| failed, status)
 }
 
 /// Settles how a write ends that had no time, and ended early. May sleep.
@@ -349,7 +349,7 @@ pub(super) fn send_with_patience(
     };
     let settled = suspect
         .first()
-        .and_then(|outcome| settle::settle(&mut suspect, written.policy, outcome));
+        .and_then(|outcome| completion::resolve_write(&mut suspect, written.policy, outcome));
     settled.map_or_else(|failed| failed, status)
 }
 
@@ -382,13 +382,13 @@ impl Suspect<'_, '_, '_, Working> {
     /// their data is still what it was.
     fn first(&mut self) -> Result<Outcome, Status> {
         let payload = self.written.payload.as_ref();
-        let repairs = self.written.policy.on_mismatch == settle::OnMismatch::Repair;
+        let repairs = self.written.policy.on_mismatch == completion::OnMismatch::Repair;
         if repairs || self.io.change(&self.to, payload)?.is_some() {
             return Ok(Outcome::Protection);
         }
         match self.written.payload {
-            None => settle::Repair::again(self),
-            Some(payload) => settle::in_pieces(self.io.data_bytes(), |done| {
+            None => completion::Repair::again(self),
+            Some(payload) => completion::in_pieces(self.io.data_bytes(), |done| {
                 let (status, bytes) = self.io.write_copy(&self.to, Some(&payload), done)?;
                 Ok((outcome(status), bytes))
             }),
@@ -396,7 +396,7 @@ impl Suspect<'_, '_, '_, Working> {
     }
 }
 
-impl<P: Deferred> settle::Io for Suspect<'_, '_, '_, P> {
+impl<P: Deferred> completion::Io for Suspect<'_, '_, '_, P> {
     type Error = Status;
 
     fn bytes(&self) -> u32 {
@@ -411,7 +411,7 @@ impl<P: Deferred> settle::Io for Suspect<'_, '_, '_, P> {
     }
 }
 
-impl<P: Deferred> settle::Write for Suspect<'_, '_, '_, P> {
+impl<P: Deferred> completion::Write for Suspect<'_, '_, '_, P> {
     fn changed(&mut self) -> Result<bool, Status> {
         let change = self.io.change(&self.to, self.written.payload.as_ref())?;
         if let Some(change) = &change {
@@ -422,7 +422,7 @@ impl<P: Deferred> settle::Write for Suspect<'_, '_, '_, P> {
     }
 }
 
-impl settle::Private for Suspect<'_, '_, '_, Working> {
+impl completion::Private for Suspect<'_, '_, '_, Working> {
     fn copy(&mut self, skip: u32) -> Result<(Outcome, u32), Status> {
         let (status, bytes) = self.io.write_copy(&self.to, None, skip)?;
         let class = self.class.unwrap_or_else(|| {
@@ -435,7 +435,7 @@ impl settle::Private for Suspect<'_, '_, '_, Working> {
     }
 }
 
-impl settle::Repair for Suspect<'_, '_, '_, Working> {
+impl completion::Repair for Suspect<'_, '_, '_, Working> {
     fn again(&mut self) -> Result<Outcome, Status> {
         Ok(outcome(self.io.write_again(&self.to)?))
     }

@@ -3,7 +3,7 @@
 //! Ways to settle a write wrongly, each with one flaw, to see that the model catches it.
 
 use crate::write::{MetadataError, Model};
-use filter::settle::{
+use filter::completion::{
     in_pieces,
     send_private,
     OnMismatch,
@@ -57,7 +57,7 @@ pub enum Flaw {
     CopiesWhateverHappens,
 }
 
-/// Settles a write as `settle()` does, but for the flaw.
+/// Settles a write as `resolve_write()` does, but for the flaw.
 pub fn flawed(
     flaw: Flaw,
     model: &mut Model<'_>,

@@ -8,7 +8,7 @@
 //! transferred, since at another time no read would see the difference.
 
 use crate::choices::Choices;
-use filter::settle::{Event, Io, Outcome, Read, Reread};
+use filter::completion::{Event, Io, Outcome, Read, Reread};
 use std::ops::Range;
 
 /// A failure for another reason.
@@ -171,7 +171,7 @@ impl<'a> Model<'a> {
     fn write(&mut self, i: usize) {
         if self.in_flight[i] {
             if self.choices.flip() {
-                self.settle(i);
+                self.resolve_write(i);
             }
         } else if self.writes < self.setup.writes && self.choices.flip() {
             self.writes += 1;
@@ -184,7 +184,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    fn settle(&mut self, i: usize) {
+    fn resolve_write(&mut self, i: usize) {
         self.in_flight[i] = false;
         self.medium[i] = (NEW, NEW);
         self.steps.push(Step::Settled(i));
@@ -298,7 +298,7 @@ impl Reread for Model<'_> {
         self.watch_only();
         for i in 0..INTERVALS {
             if self.in_flight[i] {
-                self.settle(i);
+                self.resolve_write(i);
             }
         }
         Ok(())

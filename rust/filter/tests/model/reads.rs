@@ -6,10 +6,10 @@ use crate::{
     choices::for_each,
     read::{Model, Setup, Step, GOOD, INTERVALS, NEW, OTHER}, //
 };
-use filter::settle::{
+use filter::completion::{
     in_pieces,
     look_at_read,
-    reread,
+    resolve_read,
     Event,
     Io,
     Outcome,
@@ -27,7 +27,7 @@ type Settle = fn(&mut Model<'_>, Outcome) -> Result<Outcome, ()>;
 fn settle_read(model: &mut Model<'_>, outcome: Outcome) -> Result<Outcome, ()> {
     match look_at_read(model, outcome)? {
         Verdict::Ends(outcome) => Ok(outcome),
-        Verdict::Unsettled(doubt) => reread(model, doubt),
+        Verdict::Unsettled(doubt) => resolve_read(model, doubt),
     }
 }
 
@@ -190,7 +190,7 @@ fn for_each_behaviour(settle: Settle, mut f: impl FnMut(&Setup, &Model<'_>, &[Wr
         behaviours += for_each(|choices| {
             let mut model = Model::new(choices, setup);
             let first = model.begin();
-            let result = settle(&mut model, first);
+            let result = resolve_write(&mut model, first);
             f(&setup, &model, &judge(&model, &setup, first, result));
         });
     });
@@ -284,7 +284,7 @@ fn a_stream_of_writes_does_not_keep_a_read_for_ever() {
     let Ok(Verdict::Unsettled(doubt)) = look_at_read(&mut stream, Outcome::Ok) else {
         panic!("it does not match");
     };
-    assert_eq!(reread(&mut stream, doubt), Ok(Outcome::Protection));
+    assert_eq!(resolve_read(&mut stream, doubt), Ok(Outcome::Protection));
     assert_eq!(stream.waits, ROUNDS);
     assert_eq!(stream.events.last(), Some(&Event::Unsettled));
     assert!(!stream.events.contains(&Event::Corrupt));

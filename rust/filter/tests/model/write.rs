@@ -7,7 +7,7 @@
 //! change at another time is one before the next reading, so nothing is lost.
 
 use crate::choices::Choices;
-use filter::settle::{Event, Io, Outcome, Private, Repair, Write, RETRIES, TRIES};
+use filter::completion::{Event, Io, Outcome, Private, Repair, Write, RETRIES, TRIES};
 
 /// A failure for another reason.
 const OTHER: Outcome = Outcome::Other(10);

@@ -10,12 +10,12 @@ use crate::{
 use filter::{
     args::{Policy, Switch},
     policy::{write_path, WriteContext, WritePath},
-    settle::{look, repair, send_private, OnMismatch, Event, Outcome, CompletionPolicy, Verdict, RETRIES, TRIES}, //
+    completion::{look, repair, send_private, OnMismatch, Event, Outcome, CompletionPolicy, Verdict, RETRIES, TRIES}, //
 };
 use std::collections::HashSet;
 
 /// Settles a write as the module does.
-fn settle(model: &mut Model<'_>, policy: CompletionPolicy, outcome: Outcome) -> Result<Outcome, MetadataError> {
+fn resolve_write(model: &mut Model<'_>, policy: CompletionPolicy, outcome: Outcome) -> Result<Outcome, MetadataError> {
     match look(model, policy, outcome)? {
         Verdict::Ends(outcome) => Ok(outcome),
         Verdict::Unsettled(suspicion) => repair(model, policy, suspicion),
@@ -198,7 +198,7 @@ fn for_each_behaviour(
         let mut model = Model::new(choices, setup);
         let first = model.begin_in_place();
         let result = match flaw {
-            None => settle(&mut model, policy, first),
+            None => resolve_write(&mut model, policy, first),
             Some(flaw) => flawed(flaw, &mut model, policy, first),
         };
         let wrongs = judge(&model, vouched_for, policy, first, result);
@@ -318,7 +318,7 @@ fn in_a_merged_request_only_the_changed_are_blamed() {
             .map(|mutator| Model::new(choices, setup(mutator)));
         let first = Model::begin_merged(&mut bios);
         for bio in &mut bios {
-            let result = settle(bio, policy, first);
+            let result = resolve_write(bio, policy, first);
             assert_eq!(judge(bio, true, policy, first, result), []);
             assert_eq!(result, Ok(Outcome::Ok));
             if first == Outcome::Protection && !bio.has_changed() {
@@ -357,7 +357,7 @@ fn decided(context: WriteContext, device: Device, exposed: bool) -> HashSet<Wron
             },
             WritePath::InPlace(policy) => {
                 let first = model.begin_in_place();
-                settle(&mut model, policy, first)
+                resolve_write(&mut model, policy, first)
             }
         };
         if model.torn {

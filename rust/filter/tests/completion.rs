@@ -6,7 +6,7 @@
 use filter::{
     args::{Policy, Switch},
     policy::{write_path, WriteContext, WritePath},
-    settle::{in_pieces, OnMismatch, Outcome, CompletionPolicy}, //
+    completion::{in_pieces, OnMismatch, Outcome, CompletionPolicy}, //
 };
 use std::cell::Cell;
 

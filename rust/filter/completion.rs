@@ -5,7 +5,7 @@
 //! Each is decided in two steps. The first never waits: [`look`] holds the data of a write that went
 //! down in place against its metadata, [`look_at_read`] that of a read. Most I/O ends there. What
 //! does not is settled by a second step, which waits for the device, and, a read, for writes:
-//! [`repair`] and [`reread`]; a copy that was rejected is sent down again by [`send_private`]. What
+//! [`repair`] and [`resolve_read`]; a copy that was rejected is sent down again by [`send_private`]. What
 //! they need to be done, they ask of what implements the traits here, and tell it what there is to
 //! count. Which way a write goes down, and with which [`CompletionPolicy`], is decided by a
 //! [`policy`](super::policy).
@@ -99,7 +99,7 @@ pub struct CompletionPolicy {
 }
 
 impl CompletionPolicy {
-    /// Whether a write in place that ended with `outcome` is to be [settled](settle); otherwise it
+    /// Whether a write in place that ended with `outcome` is to be [resolved](resolve_write); otherwise it
     /// ends so.
     ///
     /// A write that the device has rejected is looked at whatever becomes of it: somebody wants to
@@ -195,7 +195,7 @@ pub fn look<W: Write>(
 
 /// Settles how a write ends that went down with `policy` and came back with `outcome`, where that
 /// may wait.
-pub fn settle<W: Repair>(
+pub fn resolve_write<W: Repair>(
     write: &mut W,
     policy: CompletionPolicy,
     outcome: Outcome,
@@ -336,7 +336,7 @@ pub fn look_at_read<R: Read>(read: &mut R, outcome: Outcome) -> Result<Verdict<D
 /// again. What is wrong then is believed when it has been so [`TRIES`] times without a write that
 /// came meanwhile; if one did, the read waits for that one as well, at most [`ROUNDS`] times for
 /// the same interval.
-pub fn reread<R: Reread>(read: &mut R, doubt: Doubt) -> Result<Outcome, R::Error> {
+pub fn resolve_read<R: Reread>(read: &mut R, doubt: Doubt) -> Result<Outcome, R::Error> {
     let bytes = read.bytes();
     let mut done = 0u32;
     let mut corrupt = false;
