@@ -105,9 +105,9 @@ pub struct Kept {
 ///
 /// ```text
 /// Passed                                    nothing to look at when it ends
-/// Written ── rejected, or to recheck ──▶ Suspect ── to be repaired ──▶ Unstable
+/// Written ── rejected, or to recheck ──▶ DeferredWrite ── to be repaired ──▶ Unstable
 /// Copied ─── rejected ─────────────────▶ Rejected
-/// Fetched ── unless it failed ─────────▶ Arrived ── does not match ──▶ Doubtful
+/// Fetched ── unless it failed ─────────▶ DeferredRead ── does not match ──▶ Doubtful
 ///                                        for a look, by a worker      for a worker that
 ///                                        or, if short, at once        may wait
 /// ```
@@ -119,7 +119,7 @@ pub enum State {
     /// A write whose data went down where it is.
     Written(write::Written),
     /// The same, and how the device ended it.
-    Suspect(write::Written, Status),
+    DeferredWrite(write::Written, Status),
     /// The same, looked at.
     Unstable(write::Unstable),
     /// A write that went down as a copy.
@@ -129,7 +129,7 @@ pub enum State {
     /// A read that is to be verified.
     Fetched(read::Fetched),
     /// The same, and how the device ended it.
-    Arrived(read::Fetched, Status),
+    DeferredRead(read::Fetched, Status),
     /// The same, looked at.
     Doubtful(read::Doubtful),
 }
@@ -358,15 +358,15 @@ impl Target for StablePi {
         let outcome = outcome(status);
         let hasty = io.was_hasty() && matches!(outcome, Outcome::Other(_)) && !refused;
         let suspect = match state {
-            State::Written(written) if hasty => State::Suspect(written, status),
+            State::Written(written) if hasty => State::DeferredWrite(written, status),
             State::Copied(copied) if hasty => State::Rejected(copied, status),
-            State::Fetched(fetched) if hasty => State::Arrived(fetched, status),
+            State::Fetched(fetched) if hasty => State::DeferredRead(fetched, status),
             State::Written(written) if written.needs_look(outcome) => {
-                State::Suspect(written, status)
+                State::DeferredWrite(written, status)
             }
             State::Copied(copied) if copied.needs_look(outcome) => State::Rejected(copied, status),
             State::Fetched(fetched) if fetched.needs_look(outcome) => {
-                State::Arrived(fetched, status)
+                State::DeferredRead(fetched, status)
             }
             _ => return io.done(status),
         };
@@ -375,7 +375,7 @@ impl Target for StablePi {
             ended: trace::verify_is_enabled().then(Instant::now),
         };
         match suspect {
-            State::Arrived(..) if bytes <= read::SHORT => io.look_here(),
+            State::DeferredRead(..) if bytes <= read::SHORT => io.look_here(),
             _ => io.defer(),
         }
     }
@@ -383,11 +383,11 @@ impl Target for StablePi {
     fn look(&self, mut io: Io<'_, Self, Looking>) -> Looked {
         match io.state().state {
             // It ended early, so there is nothing to be settled yet.
-            State::Suspect(_, status) if matches!(outcome(status), Outcome::Other(_)) => {
+            State::DeferredWrite(_, status) if matches!(outcome(status), Outcome::Other(_)) => {
                 io.hand_on()
             }
-            State::Suspect(written, status) => write::look(self, io, written, status),
-            State::Arrived(fetched, status) => read::look(self, io, fetched, status),
+            State::DeferredWrite(written, status) => write::look(self, io, written, status),
+            State::DeferredRead(fetched, status) => read::look(self, io, fetched, status),
             // There is nothing to see in a copy.
             State::Rejected(..) => io.hand_on(),
             // Only `end_io` defers, and only these.
@@ -398,7 +398,7 @@ impl Target for StablePi {
     fn work(&self, io: &mut Io<'_, Self, Working>) -> Status {
         match io.state().state {
             // It ended early: it is sent with patience before anything else.
-            State::Suspect(written, _) => write::send_with_patience(self, io, written),
+            State::DeferredWrite(written, _) => write::send_with_patience(self, io, written),
             State::Unstable(unstable) => write::repair(self, io, unstable),
             State::Rejected(copied, status) => write::send_again(self, io, copied, status),
             State::Doubtful(doubtful) => read::reread(self, io, doubtful),

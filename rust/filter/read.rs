@@ -107,7 +107,7 @@ pub(super) fn look(
 ) -> Looked {
     let wait_ns = io.state().nanoseconds_since_end();
     let from = filter.region(fetched.sector);
-    let mut arrived = Arrived {
+    let mut arrived = DeferredRead {
         from,
         filter,
         io: &mut io,
@@ -177,14 +177,14 @@ fn trace_verify<P: Deferred>(
 }
 
 /// A read that is looked at.
-struct Arrived<'f, 'w, 'a> {
+struct DeferredRead<'f, 'w, 'a> {
     filter: &'f StablePi,
     io: &'w mut Io<'a, StablePi, Looking>,
     from: Region<'f>,
     payload: Option<Payload>,
 }
 
-impl completion::Io for Arrived<'_, '_, '_> {
+impl completion::Io for DeferredRead<'_, '_, '_> {
     type Error = Status;
 
     fn bytes(&self) -> u32 {
@@ -196,7 +196,7 @@ impl completion::Io for Arrived<'_, '_, '_> {
     }
 }
 
-impl completion::Read for Arrived<'_, '_, '_> {
+impl completion::Read for DeferredRead<'_, '_, '_> {
     fn matches(&mut self) -> Result<bool, Status> {
         Ok(self.io.verify(&self.from, self.payload.as_ref())? == 0)
     }

@@ -287,7 +287,7 @@ pub(super) fn look(
     written: Written,
     first: Status,
 ) -> Looked {
-    let mut suspect = Suspect {
+    let mut suspect = DeferredWrite {
         to: filter.region(written.sector),
         filter,
         io: &mut io,
@@ -322,7 +322,7 @@ pub(super) fn repair(
         suspicion,
         class,
     } = unstable;
-    let mut suspect = Suspect {
+    let mut suspect = DeferredWrite {
         hasty: false,
         to: filter.region(written.sector),
         filter,
@@ -339,7 +339,7 @@ pub(super) fn send_with_patience(
     io: &mut Io<'_, StablePi, Working>,
     written: Written,
 ) -> Status {
-    let mut suspect = Suspect {
+    let mut suspect = DeferredWrite {
         to: filter.region(written.sector),
         filter,
         io,
@@ -354,7 +354,7 @@ pub(super) fn send_with_patience(
 }
 
 /// A suspect write in a worker's hands.
-struct Suspect<'f, 'w, 'a, P: Deferred> {
+struct DeferredWrite<'f, 'w, 'a, P: Deferred> {
     filter: &'f StablePi,
     io: &'w mut Io<'a, StablePi, P>,
     to: Region<'f>,
@@ -365,7 +365,7 @@ struct Suspect<'f, 'w, 'a, P: Deferred> {
     class: Option<mm::Class>,
 }
 
-impl<P: Deferred> Suspect<'_, '_, '_, P> {
+impl<P: Deferred> DeferredWrite<'_, '_, '_, P> {
     fn report(&self, change: &Change) {
         let extent = self.filter.extent(&self.to, self.io.data_bytes());
         trace::unstable_write(&extent, &self.to, change, &self.written.submitter);
@@ -375,7 +375,7 @@ impl<P: Deferred> Suspect<'_, '_, '_, P> {
     }
 }
 
-impl Suspect<'_, '_, '_, Working> {
+impl DeferredWrite<'_, '_, '_, Working> {
     /// How the device ends the write, when it has time for it.
     ///
     /// What is to be repaired is sent again like what was rejected. Other writes are not, unless
@@ -396,7 +396,7 @@ impl Suspect<'_, '_, '_, Working> {
     }
 }
 
-impl<P: Deferred> completion::Io for Suspect<'_, '_, '_, P> {
+impl<P: Deferred> completion::Io for DeferredWrite<'_, '_, '_, P> {
     type Error = Status;
 
     fn bytes(&self) -> u32 {
@@ -411,7 +411,7 @@ impl<P: Deferred> completion::Io for Suspect<'_, '_, '_, P> {
     }
 }
 
-impl<P: Deferred> completion::Write for Suspect<'_, '_, '_, P> {
+impl<P: Deferred> completion::Write for DeferredWrite<'_, '_, '_, P> {
     fn changed(&mut self) -> Result<bool, Status> {
         let change = self.io.change(&self.to, self.written.payload.as_ref())?;
         if let Some(change) = &change {
@@ -422,7 +422,7 @@ impl<P: Deferred> completion::Write for Suspect<'_, '_, '_, P> {
     }
 }
 
-impl completion::Private for Suspect<'_, '_, '_, Working> {
+impl completion::Private for DeferredWrite<'_, '_, '_, Working> {
     fn copy(&mut self, skip: u32) -> Result<(Outcome, u32), Status> {
         let (status, bytes) = self.io.write_copy(&self.to, None, skip)?;
         let class = self.class.unwrap_or_else(|| {
@@ -435,7 +435,7 @@ impl completion::Private for Suspect<'_, '_, '_, Working> {
     }
 }
 
-impl completion::Repair for Suspect<'_, '_, '_, Working> {
+impl completion::Repair for DeferredWrite<'_, '_, '_, Working> {
     fn again(&mut self) -> Result<Outcome, Status> {
         Ok(outcome(self.io.write_again(&self.to)?))
     }
