@@ -104,7 +104,7 @@ impl CompletionPolicy {
     ///
     /// A write that the device has rejected is looked at whatever becomes of it: somebody wants to
     /// know who changed it.
-    pub fn needs_look(self, outcome: Outcome) -> bool {
+    pub fn needs_check(self, outcome: Outcome) -> bool {
         match outcome {
             Outcome::Ok => self.recheck,
             Outcome::Protection => true,
@@ -169,7 +169,7 @@ pub fn look<W: Write>(
     policy: CompletionPolicy,
     outcome: Outcome,
 ) -> Result<Verdict<Suspicion>, W::Error> {
-    if !policy.needs_look(outcome) {
+    if !policy.needs_check(outcome) {
         return Ok(Verdict::Ends(outcome));
     }
     if outcome == Outcome::Ok {
@@ -223,7 +223,7 @@ pub fn repair<W: Repair>(
     for _ in 0..RETRIES {
         write.note(Event::Retried);
         let outcome = write.again()?;
-        if !policy.needs_look(outcome) {
+        if !policy.needs_check(outcome) {
             return Ok(outcome);
         }
         if write.changed()? {
@@ -305,13 +305,13 @@ pub struct Doubt {
 
 /// Whether a read that ended with `outcome` is to be [looked at](look_at_read) where reads are
 /// verified; otherwise it ends so.
-pub fn read_needs_look(outcome: Outcome) -> bool {
+pub fn read_needs_check(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Ok | Outcome::Protection)
 }
 
 /// Looks at a read that came back with `outcome`. Does not wait.
 pub fn look_at_read<R: Read>(read: &mut R, outcome: Outcome) -> Result<Verdict<Doubt>, R::Error> {
-    if !read_needs_look(outcome) {
+    if !read_needs_check(outcome) {
         return Ok(Verdict::Ends(outcome));
     }
     let verified = outcome == Outcome::Ok;

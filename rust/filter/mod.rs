@@ -361,11 +361,11 @@ impl Target for StablePi {
             State::Written(written) if hasty => State::DeferredWrite(written, status),
             State::Copied(copied) if hasty => State::Rejected(copied, status),
             State::Fetched(fetched) if hasty => State::DeferredRead(fetched, status),
-            State::Written(written) if written.needs_look(outcome) => {
+            State::Written(written) if written.needs_check(outcome) => {
                 State::DeferredWrite(written, status)
             }
-            State::Copied(copied) if copied.needs_look(outcome) => State::Rejected(copied, status),
-            State::Fetched(fetched) if fetched.needs_look(outcome) => {
+            State::Copied(copied) if copied.needs_check(outcome) => State::Rejected(copied, status),
+            State::Fetched(fetched) if fetched.needs_check(outcome) => {
                 State::DeferredRead(fetched, status)
             }
             _ => return io.done(status),

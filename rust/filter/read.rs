@@ -50,8 +50,8 @@ pub struct Fetched {
 
 impl Fetched {
     /// Whether a worker is to look at it, since it ended with `outcome`.
-    pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
-        self.verify && completion::read_needs_look(outcome)
+    pub(super) fn needs_check(&self, outcome: Outcome) -> bool {
+        self.verify && completion::read_needs_check(outcome)
     }
 }
 

@@ -70,7 +70,7 @@ impl Copied {
     ///
     /// Nobody can have changed the copy, but the block layer may have made one request of it and of
     /// a write that somebody else did change.
-    pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
+    pub(super) fn needs_check(&self, outcome: Outcome) -> bool {
         outcome == Outcome::Protection && !self.zoned
     }
 
@@ -104,8 +104,8 @@ impl Written {
     }
 
     /// Whether a worker is to look at it, since it ended with `outcome`.
-    pub(super) fn needs_look(&self, outcome: Outcome) -> bool {
-        self.policy.needs_look(outcome)
+    pub(super) fn needs_check(&self, outcome: Outcome) -> bool {
+        self.policy.needs_check(outcome)
     }
 }
 

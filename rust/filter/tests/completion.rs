@@ -184,10 +184,10 @@ fn what_is_looked_at_when_it_comes_back() {
     for on_mismatch in [OnMismatch::Repair, OnMismatch::Fail, OnMismatch::Report] {
         for recheck in BOTH {
             let policy = CompletionPolicy { on_mismatch, recheck };
-            assert_eq!(policy.needs_look(Outcome::Ok), recheck);
-            assert!(policy.needs_look(Outcome::Protection));
-            assert!(!policy.needs_look(OTHER));
-            assert!(!policy.needs_look(Outcome::Empty));
+            assert_eq!(policy.needs_check(Outcome::Ok), recheck);
+            assert!(policy.needs_check(Outcome::Protection));
+            assert!(!policy.needs_check(OTHER));
+            assert!(!policy.needs_check(Outcome::Empty));
         }
     }
 }

@@ -65,7 +65,7 @@ pub fn flawed(
     outcome: Outcome,
 ) -> Result<Outcome, MetadataError> {
     let trusted = flaw == Flaw::TrustsSuccess && outcome == Outcome::Ok;
-    if trusted || !policy.needs_look(outcome) {
+    if trusted || !policy.needs_check(outcome) {
         return Ok(outcome);
     }
     if outcome == Outcome::Ok {
@@ -114,7 +114,7 @@ fn repair(
         model.note(Event::Retried);
         outcome = model.again()?;
         let trusted = flaw == Flaw::TrustsTheRetry && outcome == Outcome::Ok;
-        if trusted || !policy.needs_look(outcome) {
+        if trusted || !policy.needs_check(outcome) {
             return Ok(outcome);
         }
     }

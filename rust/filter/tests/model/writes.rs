@@ -156,7 +156,7 @@ fn judge(
     let insisted = (0..intervals).any(|begin| rejected_at(begin) == TRIES);
     ensure(!repairs || !rejected || insisted, Wrong::Ending);
     // What is to be looked at is looked at, and nothing else.
-    let looked = policy.needs_look(first);
+    let looked = policy.needs_check(first);
     ensure((looks > 0) == looked || stuck > 0, Wrong::Ending);
 
     let changed = count(Event::Unstable) + count(Event::Blameless);
