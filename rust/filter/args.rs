@@ -188,7 +188,7 @@ impl Args {
     /// known to hand an error of a disk on as it is (`passes`), or is not.
     ///
     /// What is not verified without a profile is no longer said then, so that it is not printed.
-    pub fn over(mut self, profile: bool, passes: bool) -> Result<Self, Refusal> {
+    pub fn check_against(mut self, profile: bool, passes: bool) -> Result<Self, Refusal> {
         if !profile && self.verify == Some(true) {
             return Err(Refusal::VerifyWithoutProfile);
         }

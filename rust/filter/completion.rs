@@ -122,7 +122,7 @@ pub trait Io {
     fn bytes(&self) -> u32;
 
     /// Counts `event`.
-    fn note(&mut self, event: Event);
+    fn record(&mut self, event: Event);
 }
 
 /// A write that went down in place.
@@ -173,18 +173,18 @@ pub fn look<W: Write>(
         return Ok(Verdict::Ends(outcome));
     }
     if outcome == Outcome::Ok {
-        write.note(Event::Rechecked);
+        write.record(Event::Rechecked);
     }
     let changed = write.changed()?;
     if changed {
-        write.note(Event::Unstable);
+        write.record(Event::Unstable);
     }
     Ok(match policy.on_mismatch {
         OnMismatch::Repair if changed => Verdict::Unsettled(Suspicion::Changed),
         OnMismatch::Repair if outcome != Outcome::Ok => Verdict::Unsettled(Suspicion::Nothing),
         _ if !changed => Verdict::Ends(outcome),
         on_mismatch => {
-            write.note(Event::Unrepaired);
+            write.record(Event::Unrepaired);
             Verdict::Ends(match on_mismatch {
                 OnMismatch::Fail => Outcome::Protection,
                 OnMismatch::Repair | OnMismatch::Report => outcome,
@@ -221,26 +221,26 @@ pub fn repair<W: Repair>(
         return copy(write);
     }
     for _ in 0..RETRIES {
-        write.note(Event::Retried);
+        write.record(Event::Retried);
         let outcome = write.again()?;
         if !policy.needs_check(outcome) {
             return Ok(outcome);
         }
         if write.changed()? {
-            write.note(Event::Unstable);
+            write.record(Event::Unstable);
             return copy(write);
         }
         if outcome == Outcome::Ok {
             return Ok(outcome);
         }
     }
-    write.note(Event::Blameless);
+    write.record(Event::Blameless);
     copy(write)
 }
 
 fn copy<W: Private>(write: &mut W) -> Result<Outcome, W::Error> {
     let outcome = send_private(write);
-    write.note(match outcome {
+    write.record(match outcome {
         Ok(Outcome::Ok) => Event::Repaired,
         _ => Event::Unrepaired,
     });
@@ -252,7 +252,7 @@ pub fn send_private<W: Private>(write: &mut W) -> Result<Outcome, W::Error> {
     in_pieces(write.bytes(), |done| {
         for _ in 1..TRIES {
             match write.copy(done)? {
-                (Outcome::Protection, _) => write.note(Event::Retried),
+                (Outcome::Protection, _) => write.record(Event::Retried),
                 answer => return Ok(answer),
             }
         }
@@ -317,7 +317,7 @@ pub fn look_at_read<R: Read>(read: &mut R, outcome: Outcome) -> Result<Verdict<D
     let verified = outcome == Outcome::Ok;
     if verified {
         let matches = read.matches()?;
-        read.note(Event::Verified);
+        read.record(Event::Verified);
         if matches {
             return Ok(Verdict::Ends(outcome));
         }
@@ -373,9 +373,9 @@ pub fn resolve_read<R: Reread>(read: &mut R, doubt: Doubt) -> Result<Outcome, R:
         _ => return Ok(ending),
     };
     if !doubt.verified {
-        read.note(Event::Verified);
+        read.record(Event::Verified);
     }
-    read.note(event);
+    read.record(event);
     Ok(outcome)
 }
 
@@ -445,7 +445,7 @@ fn piece<R: Reread>(read: &mut R, done: u32) -> Result<Piece, R::Error> {
             break;
         }
         if round < ROUNDS {
-            read.note(Event::Waited);
+            read.record(Event::Waited);
             read.wait()?;
             tries = 1;
         }

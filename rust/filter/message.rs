@@ -82,7 +82,7 @@ impl Message {
 
     /// The same message to a device that has an integrity profile, or has none, and whose rejections
     /// are relied upon, or are not.
-    pub fn over(self, profile: bool, trusted: bool) -> Result<Self, Refusal> {
+    pub fn check_against(self, profile: bool, trusted: bool) -> Result<Self, Refusal> {
         match self {
             Self::Verify(true) if !profile => Err(Refusal::VerifyWithoutProfile),
             Self::Policy(policy) if policy.needs_trust() && !trusted => {

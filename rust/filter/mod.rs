@@ -212,7 +212,7 @@ impl StablePi {
         as_made
     }
 
-    fn obey(&self, message: Message) {
+    fn apply(&self, message: Message) {
         match message {
             Message::Policy(policy) => self.live.policy.store(u32::from(policy as u8), Relaxed),
             Message::Verify(on) => {
@@ -226,7 +226,7 @@ impl StablePi {
 
     fn take_message(&self, words: &[&str]) -> Result<(), message::Refusal> {
         let trusted = self.context(self.is_as_made(), false).trusted();
-        self.obey(Message::parse(words)?.over(self.profile.stored, trusted)?);
+        self.apply(Message::parse(words)?.check_against(self.profile.stored, trusted)?);
         Ok(())
     }
 }
@@ -277,7 +277,7 @@ impl Target for StablePi {
         let found = device.profile().filter(|found| device.shows(found));
         let args = line
             .args()
-            .over(found.is_some(), device.passes_errors())
+            .check_against(found.is_some(), device.passes_errors())
             .map_err(|e| TableError::invalid(e.text()))?;
         if setup.shows_profile() && !args.passthrough {
             return Err(TableError::invalid(

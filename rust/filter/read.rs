@@ -191,7 +191,7 @@ impl completion::Io for DeferredRead<'_, '_, '_> {
         self.io.data_bytes()
     }
 
-    fn note(&mut self, event: Event) {
+    fn record(&mut self, event: Event) {
         self.filter.counters.count(event);
     }
 }
@@ -257,7 +257,7 @@ impl completion::Io for Again<'_, '_, '_> {
         self.io.data_bytes()
     }
 
-    fn note(&mut self, event: Event) {
+    fn record(&mut self, event: Event) {
         if event == Event::FalseAlarm && self.hasty {
             return;
         }

@@ -258,7 +258,7 @@ impl completion::Io for Rejected<'_, '_, '_> {
         self.io.data_bytes()
     }
 
-    fn note(&mut self, event: Event) {
+    fn record(&mut self, event: Event) {
         self.filter.counters.count(event);
     }
 }
@@ -403,7 +403,7 @@ impl<P: Deferred> completion::Io for DeferredWrite<'_, '_, '_, P> {
         self.io.data_bytes()
     }
 
-    fn note(&mut self, event: Event) {
+    fn record(&mut self, event: Event) {
         if event == Event::Retried && core::mem::take(&mut self.hasty) {
             return;
         }

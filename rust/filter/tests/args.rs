@@ -104,14 +104,14 @@ fn only_a_device_with_a_profile_can_be_verified_or_passed_through() {
     ] {
         let left = left.map(|verify| with(verify, false));
         assert_eq!(
-            with(said, false).over(profile, true),
+            with(said, false).check_against(profile, true),
             left,
             "{said:?} {profile}"
         );
     }
-    assert_eq!(with(None, true).over(true, true), Ok(with(None, true)));
+    assert_eq!(with(None, true).check_against(true, true), Ok(with(None, true)));
     assert_eq!(
-        with(None, true).over(false, true),
+        with(None, true).check_against(false, true),
         Err(Refusal::PassthroughWithoutProfile)
     );
 }
@@ -131,8 +131,8 @@ fn only_what_is_trusted_can_be_written_to_with_optimism() {
                 ..defaults()
             };
             let expected = taken.then_some(args).ok_or(Refusal::OptimisticWithoutTrust);
-            assert_eq!(args.over(true, passes), expected);
-            assert_eq!(args.over(false, passes), expected);
+            assert_eq!(args.check_against(true, passes), expected);
+            assert_eq!(args.check_against(false, passes), expected);
         }
     }
 }
@@ -195,7 +195,7 @@ proptest! {
         profile: bool,
         passes: bool,
     ) {
-        let Ok(over) = args.over(profile, passes) else {
+        let Ok(over) = args.check_against(profile, passes) else {
             prop_assert!(!profile || args.policy == Policy::Optimistic && !args.trust.decide(passes));
             return Ok(());
         };
@@ -206,7 +206,7 @@ proptest! {
         prop_assert_eq!(Args { verify: args.verify, ..over }, args);
         let printed = over.to_string();
         let words: Vec<&str> = std::iter::once("8:0").chain(printed.split(' ')).collect();
-        prop_assert_eq!(parse(&words).unwrap().over(profile, passes), Ok(over));
+        prop_assert_eq!(parse(&words).unwrap().check_against(profile, passes), Ok(over));
     }
 
     /// The order of the arguments and the notation of numbers do not matter.

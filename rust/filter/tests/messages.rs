@@ -135,8 +135,8 @@ fn there_is_a_message_for_every_refusal_and_a_text_of_its_own() {
 #[test]
 fn only_a_device_with_a_profile_can_be_verified() {
     let on = Message::Verify(true);
-    assert_eq!(on.over(true, false), Ok(on));
-    assert_eq!(on.over(false, true), Err(Refusal::VerifyWithoutProfile));
+    assert_eq!(on.check_against(true, false), Ok(on));
+    assert_eq!(on.check_against(false, true), Err(Refusal::VerifyWithoutProfile));
     assert_eq!(
         Refusal::VerifyWithoutProfile.text(),
         "verify: the device has no integrity profile"
@@ -146,13 +146,13 @@ fn only_a_device_with_a_profile_can_be_verified() {
 #[test]
 fn only_what_is_trusted_is_written_to_with_optimism() {
     let policy = Message::Policy(Policy::Optimistic);
-    assert_eq!(policy.over(true, true), Ok(policy));
+    assert_eq!(policy.check_against(true, true), Ok(policy));
     assert_eq!(
-        policy.over(true, false),
+        policy.check_against(true, false),
         Err(Refusal::OptimisticWithoutTrust)
     );
     let policy = Message::Policy(Policy::Auto);
-    assert_eq!(policy.over(true, false), Ok(policy));
+    assert_eq!(policy.check_against(true, false), Ok(policy));
     assert_eq!(
         Refusal::OptimisticWithoutTrust.text(),
         "policy: optimistic relies on what is below, which is not trusted"
@@ -168,7 +168,7 @@ proptest! {
         prop_assert_eq!(message, support::message_oracle(&borrowed));
         let message = message.unwrap();
         if profile || message != Message::Verify(true) {
-            prop_assert_eq!(message.over(profile, true), Ok(message));
+            prop_assert_eq!(message.check_against(profile, true), Ok(message));
         }
     }
 

@@ -267,8 +267,8 @@ fn some_lines_are_refused_only_where_nothing_is_trusted() {
     for (line, refusal, text) in LINES_WITHOUT_TRUST {
         let words: Vec<&str> = line.split_whitespace().collect();
         let args = Line::parse(&words).unwrap().args();
-        assert!(args.over(true, true).is_ok(), "{line}");
-        assert_eq!(args.over(true, false), Err(*refusal), "{line}");
+        assert!(args.check_against(true, true).is_ok(), "{line}");
+        assert_eq!(args.check_against(true, false), Err(*refusal), "{line}");
         assert_eq!(refusal.text().to_str(), Ok(*text), "{line}");
     }
 }
@@ -278,8 +278,8 @@ fn some_lines_are_refused_only_where_there_is_no_profile() {
     for (line, refusal, text) in LINES_WITHOUT_PROFILE {
         let words: Vec<&str> = line.split_whitespace().collect();
         let args = Line::parse(&words).unwrap().args();
-        assert!(args.over(true, true).is_ok(), "{line}");
-        assert_eq!(args.over(false, true), Err(*refusal), "{line}");
+        assert!(args.check_against(true, true).is_ok(), "{line}");
+        assert_eq!(args.check_against(false, true), Err(*refusal), "{line}");
         assert_eq!(refusal.text().to_str(), Ok(*text), "{line}");
     }
 }

@@ -69,16 +69,16 @@ pub fn flawed(
         return Ok(outcome);
     }
     if outcome == Outcome::Ok {
-        model.note(Event::Rechecked);
+        model.record(Event::Rechecked);
     }
     if policy.on_mismatch == OnMismatch::Repair || flaw == Flaw::RepairsReports {
         return repair(flaw, model, policy, outcome);
     }
     let changed = model.changed()?;
     if changed {
-        model.note(Event::Unstable);
+        model.record(Event::Unstable);
         if flaw != Flaw::ForgetsUnrepaired {
-            model.note(Event::Unrepaired);
+            model.record(Event::Unrepaired);
         }
     }
     Ok(match policy.on_mismatch {
@@ -101,7 +101,7 @@ fn repair(
     loop {
         let unasked = flaw == Flaw::CopiesUnasked && outcome == Outcome::Protection;
         if unasked || model.changed()? {
-            model.note(Event::Unstable);
+            model.record(Event::Unstable);
             return copy(flaw, model);
         }
         if outcome == Outcome::Ok {
@@ -111,7 +111,7 @@ fn repair(
             break;
         }
         left -= 1;
-        model.note(Event::Retried);
+        model.record(Event::Retried);
         outcome = model.again()?;
         let trusted = flaw == Flaw::TrustsTheRetry && outcome == Outcome::Ok;
         if trusted || !policy.needs_check(outcome) {
@@ -120,15 +120,15 @@ fn repair(
     }
     match flaw {
         Flaw::GivesUp => return Ok(outcome),
-        Flaw::BlamesTheInnocent => model.note(Event::Unstable),
-        _ => model.note(Event::Blameless),
+        Flaw::BlamesTheInnocent => model.record(Event::Unstable),
+        _ => model.record(Event::Blameless),
     }
     copy(flaw, model)
 }
 
 fn copy(flaw: Flaw, model: &mut Model<'_>) -> Result<Outcome, MetadataError> {
     if flaw == Flaw::CountsTooEarly {
-        model.note(Event::Repaired);
+        model.record(Event::Repaired);
         return send_private(model);
     }
     let outcome = match flaw {
@@ -137,7 +137,7 @@ fn copy(flaw: Flaw, model: &mut Model<'_>) -> Result<Outcome, MetadataError> {
         Flaw::CopiesForEver => send(flaw, model, u32::MAX),
         _ => send(flaw, model, TRIES),
     };
-    model.note(match outcome {
+    model.record(match outcome {
         Ok(Outcome::Ok) => Event::Repaired,
         _ => Event::Unrepaired,
     });
@@ -159,7 +159,7 @@ fn send(flaw: Flaw, model: &mut Model<'_>, tries: u32) -> Result<Outcome, Metada
             if !again || left == 0 {
                 return Ok((outcome, n));
             }
-            model.note(Event::Retried);
+            model.record(Event::Retried);
         }
     })
 }

@@ -230,7 +230,7 @@ impl Io for Model<'_> {
         INTERVALS as u32
     }
 
-    fn note(&mut self, event: Event) {
+    fn record(&mut self, event: Event) {
         self.steps.push(Step::Note(event));
     }
 }

@@ -236,7 +236,7 @@ impl Io for Stream {
         1
     }
 
-    fn note(&mut self, event: Event) {
+    fn record(&mut self, event: Event) {
         self.events.push(event);
     }
 }
@@ -345,7 +345,7 @@ fn flawed(flaw: Flaw, model: &mut Model<'_>, outcome: Outcome) -> Result<Outcome
         return Ok(outcome);
     }
     if outcome == Outcome::Ok {
-        model.note(Event::Verified);
+        model.record(Event::Verified);
         if model.matches()? {
             return Ok(outcome);
         }
@@ -389,7 +389,7 @@ fn flawed(flaw: Flaw, model: &mut Model<'_>, outcome: Outcome) -> Result<Outcome
                 break;
             }
             if disturbed {
-                model.note(Event::Waited);
+                model.record(Event::Waited);
                 match flaw.waits {
                     true => model.wait()?,
                     false => model.watch_only(),
@@ -399,9 +399,9 @@ fn flawed(flaw: Flaw, model: &mut Model<'_>, outcome: Outcome) -> Result<Outcome
         }
     }
     if outcome == Outcome::Protection {
-        model.note(Event::Verified);
+        model.record(Event::Verified);
     }
-    model.note(match corrupt {
+    model.record(match corrupt {
         true => Event::Corrupt,
         false => Event::FalseAlarm,
     });

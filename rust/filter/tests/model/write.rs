@@ -288,7 +288,7 @@ impl Io for Model<'_> {
         self.setup.intervals as u32
     }
 
-    fn note(&mut self, event: Event) {
+    fn record(&mut self, event: Event) {
         self.steps.push(Step::Note(event));
     }
 }
