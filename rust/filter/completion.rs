@@ -280,7 +280,7 @@ pub trait Reread: Io {
     fn matching(&mut self) -> Result<u32, Self::Error>;
 
     /// Hands over the first `bytes` bytes of what [`again`](Self::again) has read last.
-    fn hand_over(&mut self, bytes: u32) -> Result<(), Self::Error>;
+    fn copy_to_bio(&mut self, bytes: u32) -> Result<(), Self::Error>;
 
     /// Waits until each write that is in flight now has settled, and has those watched for that come
     /// from now on. What [`again`](Self::again) has read last is gone then.
@@ -409,7 +409,7 @@ fn piece<R: Reread>(read: &mut R, done: u32) -> Result<Piece, R::Error> {
             };
             let compared = outcome == Outcome::Ok;
             if compared && good == n {
-                read.hand_over(n)?;
+                read.copy_to_bio(n)?;
                 return Ok(Piece::Good(n));
             }
             // All of it is to have been tried as often.
@@ -422,7 +422,7 @@ fn piece<R: Reread>(read: &mut R, done: u32) -> Result<Piece, R::Error> {
             let wrong = if compared { read.interval() } else { n };
             if read.disturbed(done.saturating_add(good), wrong) {
                 if good > 0 {
-                    read.hand_over(good)?;
+                    read.copy_to_bio(good)?;
                     return Ok(Piece::Good(good));
                 }
                 // The fewer there are, the fewer writes disturb.

@@ -68,7 +68,7 @@ pub(super) fn map(
     let payload = io.bio().payload();
     let ready = match payload {
         _ if !as_made => Ok(false),
-        None => io.expect(&from),
+        None => io.attach_read_metadata(&from),
         Some(_) => io.reserve(&from).map(|()| true),
     };
     match ready {
@@ -310,12 +310,12 @@ impl completion::Reread for Again<'_, '_, '_> {
         Ok(first.map_or(bytes, |first| first << self.exp()))
     }
 
-    fn hand_over(&mut self, bytes: u32) -> Result<(), Status> {
+    fn copy_to_bio(&mut self, bytes: u32) -> Result<(), Status> {
         let reread = self.reread.as_mut().ok_or(Status::IOERR)?;
         reread.shorten(bytes);
         Ok(self
             .io
-            .hand_over(&self.from, self.payload.as_ref(), reread)?)
+            .copy_to_bio(&self.from, self.payload.as_ref(), reread)?)
     }
 
     fn wait(&mut self) -> Result<(), Status> {

@@ -16,10 +16,10 @@
 //!
 //! | phase | methods |
 //! | --- | --- |
-//! | [`Submitting`] | [`generate`](Io::generate), [`expect`](Io::expect), [`reserve`](Io::reserve), [`verify_payload`](Io::verify_payload), [`send`](Io::send); [`copy_and_generate`](Io::copy_and_generate), [`copy_with_payload`](Io::copy_with_payload), [`submit_copy`](Io::submit_copy) |
+//! | [`Submitting`] | [`generate`](Io::generate), [`attach_read_metadata`](Io::attach_read_metadata), [`reserve`](Io::reserve), [`verify_payload`](Io::verify_payload), [`send`](Io::send); [`copy_and_generate`](Io::copy_and_generate), [`copy_with_payload`](Io::copy_with_payload), [`submit_copy`](Io::submit_copy) |
 //! | [`Completing`] | [`was_hasty`](Io::was_hasty) |
 //! | [`Looking`] | [`change`](Io::change), [`verify`](Io::verify) |
-//! | [`Working`] | [`change`](Io::change), [`write_again`](Io::write_again), [`write_copy`](Io::write_copy), [`watch_writes`](Io::watch_writes), [`read_again`](Io::read_again), [`verify_again`](Io::verify_again), [`hand_over`](Io::hand_over) |
+//! | [`Working`] | [`change`](Io::change), [`write_again`](Io::write_again), [`write_copy`](Io::write_copy), [`watch_writes`](Io::watch_writes), [`read_again`](Io::read_again), [`verify_again`](Io::verify_again), [`copy_to_bio`](Io::copy_to_bio) |
 //!
 //! A payload is attached to a bio without an allocation: there is room for one in the [`IoData`],
 //! which device mapper allocates with the bio. The block layer would free a payload that it finds on

@@ -83,7 +83,7 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
     /// whether the device can bring any now. Sleeps.
     ///
     /// Shortens and fails as [`generate`](Self::generate) does.
-    pub fn expect(&mut self, from: &Region<'_>) -> Result<bool, Status> {
+    pub fn attach_read_metadata(&mut self, from: &Region<'_>) -> Result<bool, Status> {
         self.make_room(from)?;
         self.attach(from)
     }

@@ -151,7 +151,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
 
     /// Copies what [`read_again`](Self::read_again) has read last to where the I/O wants it, and
     /// its tuples, too, where a payload came from above.
-    pub fn hand_over(
+    pub fn copy_to_bio(
         &mut self,
         from: &Region<'_>,
         payload: Option<&Payload>,

@@ -286,7 +286,7 @@ impl Reread for Model<'_> {
         Ok(matching.count() as u32)
     }
 
-    fn hand_over(&mut self, bytes: u32) -> Result<(), ()> {
+    fn copy_to_bio(&mut self, bytes: u32) -> Result<(), ()> {
         for i in self.last.clone().take(bytes as usize) {
             self.page[i] = self.private[i];
             self.steps.push(Step::HandOver(i));

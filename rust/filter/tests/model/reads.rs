@@ -254,7 +254,7 @@ impl Reread for Stream {
         Ok(0)
     }
 
-    fn hand_over(&mut self, _bytes: u32) -> Result<(), ()> {
+    fn copy_to_bio(&mut self, _bytes: u32) -> Result<(), ()> {
         panic!("it does not match")
     }
 
@@ -308,7 +308,7 @@ fn without_judging(model: &mut Model<'_>, outcome: Outcome) -> Result<Outcome, (
     }
     in_pieces(model.bytes(), |done| {
         let (outcome, n) = model.again(done, u32::MAX)?;
-        model.hand_over(n)?;
+        model.copy_to_bio(n)?;
         Ok((outcome, n))
     })
 }
@@ -368,7 +368,7 @@ fn flawed(flaw: Flaw, model: &mut Model<'_>, outcome: Outcome) -> Result<Outcome
             };
             if good > 0 {
                 if flaw.hands_over {
-                    model.hand_over(good)?;
+                    model.copy_to_bio(good)?;
                 }
                 done += good;
                 break;
