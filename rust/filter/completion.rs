@@ -142,7 +142,7 @@ pub trait Private: Io {
 /// A write in place that can be sent down again.
 pub trait Repair: Write + Private {
     /// Generates metadata anew, and sends the data down in place again, apart from other bios.
-    fn again(&mut self) -> Result<Outcome, Self::Error>;
+    fn resubmit(&mut self) -> Result<Outcome, Self::Error>;
 }
 
 /// What a first look at an I/O comes to.
@@ -222,7 +222,7 @@ pub fn repair<W: Repair>(
     }
     for _ in 0..RETRIES {
         write.record(Event::Retried);
-        let outcome = write.again()?;
+        let outcome = write.resubmit()?;
         if !policy.needs_check(outcome) {
             return Ok(outcome);
         }
@@ -273,24 +273,24 @@ pub trait Reread: Io {
 
     /// Reads data from `skip` bytes after its start on into private pages, `most` bytes of it or
     /// fewer, with the checks of the device off. Returns how that ended, and of how many bytes.
-    fn again(&mut self, skip: u32, most: u32) -> Result<(Outcome, u32), Self::Error>;
+    fn read_again(&mut self, skip: u32, most: u32) -> Result<(Outcome, u32), Self::Error>;
 
-    /// The bytes, in whole intervals from its start, of what [`again`](Self::again) has read last
+    /// The bytes, in whole intervals from its start, of what [`read_again`](Self::read_again) has read last
     /// that match their metadata.
     fn matching(&mut self) -> Result<u32, Self::Error>;
 
-    /// Hands over the first `bytes` bytes of what [`again`](Self::again) has read last.
+    /// Hands over the first `bytes` bytes of what [`read_again`](Self::read_again) has read last.
     fn copy_to_bio(&mut self, bytes: u32) -> Result<(), Self::Error>;
 
     /// Waits until each write that is in flight now has settled, and has those watched for that come
-    /// from now on. What [`again`](Self::again) has read last is gone then.
+    /// from now on. What [`read_again`](Self::read_again) has read last is gone then.
     fn wait(&mut self) -> Result<(), Self::Error>;
 
     /// Whether a write has come since [`wait`](Self::wait) to any of the `bytes` bytes of data from
     /// `skip` on.
     fn disturbed(&mut self, skip: u32, bytes: u32) -> bool;
 
-    /// Reports each interval of what [`again`](Self::again) has read last that has not matched once
+    /// Reports each interval of what [`read_again`](Self::read_again) has read last that has not matched once
     /// since [`wait`](Self::wait), nor right before it, and was not [disturbed](Self::disturbed).
     /// Returns whether there is one.
     fn report(&mut self) -> Result<bool, Self::Error>;
@@ -400,7 +400,7 @@ fn piece<R: Reread>(read: &mut R, done: u32) -> Result<Piece, R::Error> {
     let mut tries = 1;
     for round in 0..=ROUNDS {
         loop {
-            let (outcome, n) = read.again(done, most)?;
+            let (outcome, n) = read.read_again(done, most)?;
             let good = match outcome {
                 Outcome::Ok if n == 0 => return Ok(Piece::Ends(Outcome::Empty)),
                 Outcome::Ok => read.matching()?.min(n),

@@ -275,7 +275,7 @@ impl completion::Reread for Again<'_, '_, '_> {
         1 << self.exp()
     }
 
-    fn again(&mut self, skip: u32, most: u32) -> Result<(Outcome, u32), Status> {
+    fn read_again(&mut self, skip: u32, most: u32) -> Result<(Outcome, u32), Status> {
         // What is left of the piece before would be waited for.
         self.reread = None;
         self.wrong = Intervals::ALL;

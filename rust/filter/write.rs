@@ -387,7 +387,7 @@ impl DeferredWrite<'_, '_, '_, Working> {
             return Ok(Outcome::Protection);
         }
         match self.written.payload {
-            None => completion::Repair::again(self),
+            None => completion::Repair::resubmit(self),
             Some(payload) => completion::in_pieces(self.io.data_bytes(), |done| {
                 let (status, bytes) = self.io.write_copy(&self.to, Some(&payload), done)?;
                 Ok((outcome(status), bytes))
@@ -436,7 +436,7 @@ impl completion::Private for DeferredWrite<'_, '_, '_, Working> {
 }
 
 impl completion::Repair for DeferredWrite<'_, '_, '_, Working> {
-    fn again(&mut self) -> Result<Outcome, Status> {
+    fn resubmit(&mut self) -> Result<Outcome, Status> {
         Ok(outcome(self.io.write_again(&self.to)?))
     }
 }

@@ -159,7 +159,7 @@ impl BioPool {
     /// # Safety
     ///
     /// `iter` must describe data of `source`, whose pages must stay until the result is dropped.
-    pub(super) unsafe fn again(
+    pub(super) unsafe fn resubmit(
         &self,
         source: &Bio,
         device: &Device,

@@ -44,7 +44,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
         let mut again = unsafe {
             self.pools()
                 .bios
-                .again(self.bio(), to.device, to.sector, iter)
+                .resubmit(self.bio(), to.device, to.sector, iter)
         };
         again.set_no_merge();
         // SAFETY: It ends here, right after.

@@ -112,7 +112,7 @@ fn repair(
         }
         left -= 1;
         model.record(Event::Retried);
-        outcome = model.again()?;
+        outcome = model.resubmit()?;
         let trusted = flaw == Flaw::TrustsTheRetry && outcome == Outcome::Ok;
         if trusted || !policy.needs_check(outcome) {
             return Ok(outcome);

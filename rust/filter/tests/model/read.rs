@@ -251,7 +251,7 @@ impl Reread for Model<'_> {
         1
     }
 
-    fn again(&mut self, skip: u32, most: u32) -> Result<(Outcome, u32), ()> {
+    fn read_again(&mut self, skip: u32, most: u32) -> Result<(Outcome, u32), ()> {
         let begin = skip as usize;
         let most = most.min((INTERVALS - begin) as u32);
         let n = 1 + usize::from(self.choices.below(most as u8));

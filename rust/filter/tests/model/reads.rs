@@ -246,7 +246,7 @@ impl Reread for Stream {
         1
     }
 
-    fn again(&mut self, _skip: u32, _most: u32) -> Result<(Outcome, u32), ()> {
+    fn read_again(&mut self, _skip: u32, _most: u32) -> Result<(Outcome, u32), ()> {
         Ok((Outcome::Ok, 1))
     }
 
@@ -307,7 +307,7 @@ fn without_judging(model: &mut Model<'_>, outcome: Outcome) -> Result<Outcome, (
         return Ok(outcome);
     }
     in_pieces(model.bytes(), |done| {
-        let (outcome, n) = model.again(done, u32::MAX)?;
+        let (outcome, n) = model.read_again(done, u32::MAX)?;
         model.copy_to_bio(n)?;
         Ok((outcome, n))
     })
@@ -355,7 +355,7 @@ fn flawed(flaw: Flaw, model: &mut Model<'_>, outcome: Outcome) -> Result<Outcome
         let (mut tries, mut most, mut watched) = (0, u32::MAX, false);
         // Some go on for ever.
         for _ in 0..3 * TRIES {
-            let (outcome, n) = model.again(done, most)?;
+            let (outcome, n) = model.read_again(done, most)?;
             if outcome == OTHER {
                 if corrupt {
                     break 'pieces;

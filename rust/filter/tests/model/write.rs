@@ -318,7 +318,7 @@ impl Private for Model<'_> {
 }
 
 impl Repair for Model<'_> {
-    fn again(&mut self) -> Result<Outcome, MetadataError> {
+    fn resubmit(&mut self) -> Result<Outcome, MetadataError> {
         self.possible()?;
         if self.count(|step| matches!(step, Step::InPlace(_))) == ENDLESS {
             return Err(MetadataError);
