@@ -4,8 +4,8 @@
 
 use super::{
     args::Verify,
-    outcome,
     completion::{self, Doubt, Event, Outcome, Verdict},
+    outcome,
     status,
     StablePi, //
     State,
@@ -23,10 +23,9 @@ use crate::{
         },
         integrity::{
             trace,
-            Region,
             Payload,
-            Reread,
-            Watch, //
+            Region,
+            Reread, //
         },
         Status, //
     },
@@ -155,8 +154,7 @@ pub(super) fn reread(
         io,
         payload: fetched.payload,
         hasty,
-        reread: None,
-        watch: None,
+        reread: Reread::default(),
         wrong: Intervals::ALL,
         never_matched: Intervals::ALL,
         bad: None,
@@ -210,10 +208,8 @@ struct Again<'f, 'w, 'a> {
     payload: Option<Payload>,
     /// It has ended early, and says nothing of its data.
     hasty: bool,
-    /// What was read last.
-    reread: Option<Reread<'a>>,
-    /// The writes that came.
-    watch: Option<Watch<'a>>,
+    /// What was read last, and the writes that came.
+    reread: Reread<'a>,
     /// The intervals of what was read last that do not match; all that was not compared.
     wrong: Intervals,
     /// Those that have not matched since the watch began, nor right before.
@@ -233,9 +229,9 @@ impl Again<'_, '_, '_> {
 
     /// Calls `report` for each interval of what was read last that does not match.
     fn mismatches(&self, mut report: impl FnMut(pi::Mismatch)) -> Result<(), Status> {
-        let reread = self.reread.as_ref().ok_or(Status::IOERR)?;
+        let payload = self.payload.as_ref();
         self.io
-            .verify_again(&self.from, self.payload.as_ref(), reread, &mut report)?;
+            .verify_again(&self.from, payload, &self.reread, &mut report)?;
         Ok(())
     }
 
@@ -276,21 +272,19 @@ impl completion::Reread for Again<'_, '_, '_> {
     }
 
     fn read_again(&mut self, skip: u32, most: u32) -> Result<(Outcome, u32), Status> {
-        // What is left of the piece before would be waited for.
-        self.reread = None;
         self.wrong = Intervals::ALL;
         let most = most.min(Intervals::MOST << self.exp());
         let payload = self.payload.as_ref();
-        let (status, reread) = self.io.read_again(&self.from, payload, skip, most)?;
-        let bytes = reread.bytes();
-        self.reread = Some(reread);
+        let reread = &mut self.reread;
+        let (status, bytes) = self
+            .io
+            .read_again(reread, &self.from, payload, skip, most)?;
         Ok((outcome(status), bytes))
     }
 
     fn matching(&mut self) -> Result<u32, Status> {
-        let reread = self.reread.as_ref().ok_or(Status::IOERR)?;
-        let (skip, bytes) = (reread.skip(), reread.bytes());
-        if !reread.has_tuples() {
+        let (skip, bytes) = (self.reread.skip(), self.reread.bytes());
+        if !self.reread.has_tuples() {
             // The device does not show its profile any more.
             return match self.payload.is_some() || self.filter.verify() == Verify::Required {
                 true => Err(Status::IOERR),
@@ -311,41 +305,36 @@ impl completion::Reread for Again<'_, '_, '_> {
     }
 
     fn copy_to_bio(&mut self, bytes: u32) -> Result<(), Status> {
-        let reread = self.reread.as_mut().ok_or(Status::IOERR)?;
-        reread.shorten(bytes);
+        self.reread.shorten(bytes);
         Ok(self
             .io
-            .copy_to_bio(&self.from, self.payload.as_ref(), reread)?)
+            .copy_to_bio(&self.from, self.payload.as_ref(), &self.reread)?)
     }
 
     fn wait(&mut self) -> Result<(), Status> {
-        // A write may be waiting for what either of them holds.
-        self.reread = None;
-        self.watch = None;
-        self.watch = Some(self.io.watch_writes(&self.from, self.io.data_bytes()));
+        let bytes = self.io.data_bytes();
+        self.io.watch_writes(&mut self.reread, &self.from, bytes);
         self.never_matched = core::mem::replace(&mut self.wrong, Intervals::ALL);
         Ok(())
     }
 
     fn disturbed(&mut self, skip: u32, bytes: u32) -> bool {
         let from = self.from.advance(skip);
-        let watch = self.watch.as_ref();
-        watch.is_none_or(|watch| watch.is_disturbed(&from, bytes))
+        self.reread.is_disturbed(&from, bytes)
     }
 
     fn report(&mut self) -> Result<bool, Status> {
         let exp = self.exp();
-        let skip = self.reread.as_ref().map_or(0, Reread::skip);
+        let skip = self.reread.skip();
         let mut bad = self.bad.take();
         let mut found = false;
         self.mismatches(|mismatch| {
             let interval = mismatch.interval as u32;
             let at = self.from.advance(interval << exp);
-            let watch = self.watch.as_ref();
             let known = self
                 .never_matched
                 .contains(interval.saturating_sub(skip >> exp));
-            if !known || watch.is_none_or(|watch| watch.is_disturbed(&at, 1 << exp)) {
+            if !known || self.reread.is_disturbed(&at, 1 << exp) {
                 return;
             }
             found = true;

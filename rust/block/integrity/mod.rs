@@ -50,22 +50,22 @@
 //! C header: [`include/linux/bio-integrity.h`](srctree/include/linux/bio-integrity.h)
 
 mod data;
-mod region;
 mod io;
 mod metadata;
 mod payload;
 mod pool;
 mod pools;
 mod private;
+mod region;
 mod writes;
 
 pub mod trace;
 
 pub use self::{
-    region::{Region, MetadataError},
-    io::{Change, IoData, Private, Reread, Target, Watch},
+    io::{Change, IoData, Private, Reread, Target},
     payload::Payload,
     pools::{longest_whole, Pools}, //
+    region::{MetadataError, Region},
 };
 
 #[cfg(doc)]

@@ -3,15 +3,15 @@
 //! What an I/O carries for its metadata, and what can be done with it in more than one phase.
 
 use super::{
-    region::Attached,
     metadata::Metadata,
     pool::AllocMode,
     private::{self, PrivateBio},
+    region::Attached,
     writes::InFlight,
-    Region,
     MetadataError,
     Payload,
     Pools, //
+    Region,
 };
 use crate::{
     bindings,
@@ -32,7 +32,7 @@ mod working;
 pub use self::{
     looking::Change,
     submitting::Private,
-    working::{Reread, Watch}, //
+    working::Reread, //
 };
 
 /// A device-mapper target whose I/O carries metadata.

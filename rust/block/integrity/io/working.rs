@@ -8,13 +8,13 @@ use crate::{
     block::{
         dm::{Io, Working},
         integrity::{
-            region::Attached,
             pool::AllocMode,
             private::{self, PrivateBio},
+            region::Attached,
             writes,
-            Region,
             MetadataError,
             Payload, //
+            Region,
         },
         Status, //
     },
@@ -24,12 +24,15 @@ use core::ops::Range;
 
 impl<'a, T: Target> Io<'a, T, Working> {
     /// Waits until each write of the target that is in flight now has settled, repairs included, and
-    /// watches for those to the `bytes` bytes at `from` that come from now on. Sleeps.
+    /// has `reread` watch for those to the `bytes` bytes at `from` that come from now on. What was read
+    /// last is gone then, since a write may be waiting for the memory that it has. Sleeps.
     ///
-    /// For reads only: what a write waits for must not wait for writes. No [`Reread`] may be kept
-    /// meanwhile, since a write may be waiting for the memory that it has.
-    pub fn watch_writes(&self, from: &Region<'_>, bytes: u32) -> Watch<'a> {
-        Watch(self.pools().writes.watch(sectors(from, bytes)))
+    /// For reads only: what a write waits for must not wait for writes.
+    pub fn watch_writes(&self, reread: &mut Reread<'a>, from: &Region<'_>, bytes: u32) {
+        reread.last = None;
+        // One that watches already would have the place that it waits for.
+        reread.watch = None;
+        reread.watch = Some(self.pools().writes.watch(sectors(from, bytes)));
     }
 
     /// Writes the data once more, in place, with metadata generated anew, and apart from other
@@ -82,14 +85,19 @@ impl<'a, T: Target> Io<'a, T, Working> {
 
     /// Reads the data again, `most` bytes of it at the most (whole intervals) from `skip` bytes after
     /// its start on, into as many private pages as memory allows, with all checks below off. Sleeps
-    /// until that has ended.
+    /// until that has ended. What `reread` had read before is gone then: there is
+    /// one private bio for an I/O at a time.
+    ///
+    /// Returns how that ended, and of how many bytes.
     pub fn read_again(
         &mut self,
+        reread: &mut Reread<'a>,
         from: &Region<'_>,
         payload: Option<&Payload>,
         skip: u32,
         most: u32,
-    ) -> Result<(Status, Reread<'a>), Status> {
+    ) -> Result<(Status, u32), Status> {
+        reread.last = None;
         self.detach();
         let from = payload
             .map_or(*from, |payload| from.with(payload))
@@ -102,14 +110,12 @@ impl<'a, T: Target> Io<'a, T, Working> {
         // SAFETY: It ends here, right after.
         unsafe { self.attach_to(&mut private, &from.unchecked()) };
         let status = private.submit_and_wait(&from);
-        Ok((
-            status,
-            Reread {
-                private,
-                skip,
-                bytes,
-            },
-        ))
+        reread.last = Some(Piece {
+            private,
+            skip,
+            bytes,
+        });
+        Ok((status, bytes))
     }
 
     /// Compares what [`read_again`](Self::read_again) has read last with its tuples, and calls
@@ -122,10 +128,11 @@ impl<'a, T: Target> Io<'a, T, Working> {
         reread: &Reread<'_>,
         report: &mut impl FnMut(pi::Mismatch),
     ) -> Result<u64, MetadataError> {
+        let last = reread.last()?;
         let from = payload
             .map_or(*from, |payload| from.with(payload))
-            .advance(reread.skip);
-        let base = u64::from(reread.skip >> from.profile.format.interval_exp());
+            .advance(last.skip);
+        let base = u64::from(last.skip >> from.profile.format.interval_exp());
         let mut report = |mismatch: pi::Mismatch| {
             report(pi::Mismatch {
                 interval: base + mismatch.interval,
@@ -135,12 +142,12 @@ impl<'a, T: Target> Io<'a, T, Working> {
         self.verify_metadata(
             &from,
             from.checks(),
-            reread.bytes,
+            last.bytes,
             &mut report,
             |verifier, report| {
                 let mut done = 0;
-                while done < reread.bytes {
-                    let piece = reread.private.data(done).ok_or(MetadataError)?;
+                while done < last.bytes {
+                    let piece = last.private.data(done).ok_or(MetadataError)?;
                     verifier.push(&piece, report)?;
                     done += pi::Data::len(&piece) as u32;
                 }
@@ -157,12 +164,13 @@ impl<'a, T: Target> Io<'a, T, Working> {
         payload: Option<&Payload>,
         reread: &Reread<'_>,
     ) -> Result<(), MetadataError> {
+        let last = reread.last()?;
         let mut done = 0;
-        self.for_each_segment(reread.skip, reread.bytes, |segment| {
+        self.for_each_segment(last.skip, last.bytes, |segment| {
             let mut at = 0;
             let len = pi::Data::len(segment);
             while at < len {
-                let from = reread.private.data(done).ok_or(MetadataError)?;
+                let from = last.private.data(done).ok_or(MetadataError)?;
                 let n = segment.slice(at..len).fill(&from);
                 at += n;
                 done += n as u32;
@@ -170,7 +178,7 @@ impl<'a, T: Target> Io<'a, T, Working> {
             Ok::<_, MetadataError>(())
         })?;
         match payload {
-            Some(payload) => self.store(from, payload, reread),
+            Some(payload) => self.store(from, payload, last),
             None => Ok(()),
         }
     }
@@ -180,12 +188,14 @@ impl<'a, T: Target> Io<'a, T, Working> {
         &mut self,
         from: &Region<'_>,
         payload: &Payload,
-        reread: &Reread<'_>,
+        last: &Piece<'_>,
     ) -> Result<(), MetadataError> {
-        let start = from.metadata_bytes(reread.skip);
-        let len = from.metadata_bytes(reread.bytes);
+        let start = from.metadata_bytes(last.skip);
+        let len = from.metadata_bytes(last.bytes);
         let tuples = self.buffer();
-        let tuples = tuples.and_then(|m| m.as_slice().get(..len)).ok_or(MetadataError)?;
+        let tuples = tuples
+            .and_then(|m| m.as_slice().get(..len))
+            .ok_or(MetadataError)?;
         if start + len > payload.bytes() {
             return Err(MetadataError);
         }
@@ -203,43 +213,56 @@ impl<'a, T: Target> Io<'a, T, Working> {
     }
 }
 
-/// Data that was read again where nobody else can reach it.
+/// What is read again where no application can reach it, piece by piece, and the writes that come
+/// meanwhile.
+#[derive(Default)]
 pub struct Reread<'a> {
+    /// What was read last.
+    last: Option<Piece<'a>>,
+    watch: Option<writes::Watch<'a>>,
+}
+
+struct Piece<'a> {
     private: PrivateBio<'a>,
     skip: u32,
     bytes: u32,
 }
 
 impl Reread<'_> {
-    /// How many bytes after the start of the I/O it begins.
+    fn last(&self) -> Result<&Piece<'_>, MetadataError> {
+        self.last.as_ref().ok_or(MetadataError)
+    }
+
+    /// How many bytes after the start of the I/O what was read last begins.
     pub fn skip(&self) -> u32 {
-        self.skip
+        self.last.as_ref().map_or(0, |last| last.skip)
     }
 
-    /// The bytes of data.
+    /// The bytes of data that were read last.
     pub fn bytes(&self) -> u32 {
-        self.bytes
+        self.last.as_ref().map_or(0, |last| last.bytes)
     }
 
-    /// Whether the data came with tuples: the device may have stopped to show its profile.
+    /// Whether that came with tuples: the device may have stopped to show its profile.
     pub fn has_tuples(&self) -> bool {
-        matches!(self.private.attached(), Ok(Attached::Yes | Attached::Hasty))
+        self.last.as_ref().is_some_and(|last| {
+            matches!(last.private.attached(), Ok(Attached::Yes | Attached::Hasty))
+        })
     }
 
-    /// Leaves out all but the first `bytes` bytes, which must be whole intervals.
+    /// Leaves out all but the first `bytes` bytes of it, which must be whole intervals.
     pub fn shorten(&mut self, bytes: u32) {
-        self.bytes = self.bytes.min(bytes);
+        if let Some(last) = &mut self.last {
+            last.bytes = last.bytes.min(bytes);
+        }
     }
-}
 
-/// Writes that come are noted until this is dropped.
-pub struct Watch<'a>(writes::Watch<'a>);
-
-impl Watch<'_> {
-    /// Whether a write came to any of the `bytes` bytes at `from`. It may say so where one came to
-    /// both sides of them. Does not sleep.
+    /// Whether a write came to any of the `bytes` bytes at `from` since
+    /// [`watch_writes`](Io::watch_writes), or may have, since that was never called. It may say so where
+    /// one came to both sides of them. Does not sleep.
     pub fn is_disturbed(&self, from: &Region<'_>, bytes: u32) -> bool {
-        self.0.is_disturbed(sectors(from, bytes))
+        let watch = self.watch.as_ref();
+        watch.is_none_or(|watch| watch.is_disturbed(sectors(from, bytes)))
     }
 }
 
