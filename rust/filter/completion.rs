@@ -16,6 +16,8 @@
 //! and should that be rejected time and again without a difference to be seen (a page that changed
 //! and changed back), it is copied in the end without anybody to blame.
 
+use core::num::NonZeroU8;
+
 /// Times that a write whose data has not changed is sent down in place again.
 pub const RETRIES: u32 = 2;
 
@@ -40,8 +42,8 @@ pub enum Outcome {
     Ok,
     /// `BLK_STS_PROTECTION`: data and protection information did not match.
     Protection,
-    /// It failed for another reason, this `blk_status_t`.
-    Other(u8),
+    /// It failed for another reason, this `blk_status_t`, which is not that of success.
+    Other(NonZeroU8),
     /// It is said to have succeeded, but with no data at all.
     Empty,
 }

@@ -11,21 +11,21 @@
 #![deny(unsafe_code)]
 
 pub mod args;
+pub mod completion;
 mod counters;
 pub mod message;
 mod owners;
 pub mod policy;
 mod read;
-pub mod completion;
 mod write;
 
 use self::{
     args::{Args, Policy, Switch, Verify},
+    completion::Outcome, //
     counters::{Counter, Counters},
     message::Message,
     owners::Owners,
     policy::WriteContext,
-    completion::Outcome, //
 };
 use crate::block::{
     dm::{
@@ -36,10 +36,10 @@ use crate::block::{
         Looked,
         Looking,
         Mapped,
-        Submitting,
         NumBios,
         ReportZones,
         Setup,
+        Submitting,
         TableError,
         Target,
         Working, //
@@ -48,14 +48,15 @@ use crate::block::{
         self,
         longest_whole,
         trace::{self, Extent},
-        Region,
         Pools, //
+        Region,
     },
     Device,
     Profile,
     QueueLimits,
     Status, //
 };
+use core::num::NonZeroU8;
 use kernel::{
     fmt,
     prelude::*,
@@ -234,9 +235,8 @@ impl StablePi {
 /// What of a device's answer matters for what is decided.
 fn outcome(status: Status) -> Outcome {
     match status {
-        Status::OK => Outcome::Ok,
         Status::PROTECTION => Outcome::Protection,
-        _ => Outcome::Other(status.code()),
+        _ => NonZeroU8::new(status.code()).map_or(Outcome::Ok, Outcome::Other),
     }
 }
 
@@ -245,7 +245,7 @@ fn status(outcome: Outcome) -> Status {
     match outcome {
         Outcome::Ok => Status::OK,
         Outcome::Protection => Status::PROTECTION,
-        Outcome::Other(code) => Status::from_code(code),
+        Outcome::Other(code) => Status::from_code(code.get()),
         Outcome::Empty => Status::IOERR,
     }
 }

@@ -109,7 +109,10 @@ fn only_a_device_with_a_profile_can_be_verified_or_passed_through() {
             "{said:?} {profile}"
         );
     }
-    assert_eq!(with(None, true).check_against(true, true), Ok(with(None, true)));
+    assert_eq!(
+        with(None, true).check_against(true, true),
+        Ok(with(None, true))
+    );
     assert_eq!(
         with(None, true).check_against(false, true),
         Err(Refusal::PassthroughWithoutProfile)

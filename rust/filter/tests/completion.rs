@@ -3,15 +3,16 @@
 //! The way a write goes down, against the table of the documentation written out by hand; and the
 //! small things that `model` has no use for.
 
+use core::num::NonZeroU8;
 use filter::{
     args::{Policy, Switch},
+    completion::{in_pieces, CompletionPolicy, OnMismatch, Outcome}, //
     policy::{write_path, WriteContext, WritePath},
-    completion::{in_pieces, OnMismatch, Outcome, CompletionPolicy}, //
 };
 use std::cell::Cell;
 
 /// A failure for another reason.
-const OTHER: Outcome = Outcome::Other(10);
+const OTHER: Outcome = Outcome::Other(NonZeroU8::new(10).unwrap());
 
 /// The decision table. `*` stands for every value.
 ///
@@ -80,7 +81,10 @@ fn look_up(case: [&str; 6], recheck: usize) -> WritePath {
         "report" => OnMismatch::Report,
         _ => panic!("{on_mismatch}"),
     };
-    WritePath::InPlace(CompletionPolicy { on_mismatch, recheck })
+    WritePath::InPlace(CompletionPolicy {
+        on_mismatch,
+        recheck,
+    })
 }
 
 const POLICIES: [Policy; 5] = [
@@ -150,7 +154,11 @@ fn the_decision_table_is_what_is_decided() {
             ];
             let recheck = SWITCHES.iter().position(|s| *s == context.recheck).unwrap();
             let expected = look_up(case, recheck);
-            assert_eq!(write_path(&context, || exposed), expected, "{context:?} {exposed}");
+            assert_eq!(
+                write_path(&context, || exposed),
+                expected,
+                "{context:?} {exposed}"
+            );
             cases += 1;
         }
     });
@@ -174,7 +182,11 @@ fn pages_are_looked_at_only_where_that_decides() {
 fn a_zoned_device_gets_copies_only() {
     for_each_facts(|context| {
         if context.zoned {
-            assert_eq!(write_path(&context, || unreachable!()), WritePath::Copy, "{context:?}");
+            assert_eq!(
+                write_path(&context, || unreachable!()),
+                WritePath::Copy,
+                "{context:?}"
+            );
         }
     });
 }
@@ -183,7 +195,10 @@ fn a_zoned_device_gets_copies_only() {
 fn what_is_looked_at_when_it_comes_back() {
     for on_mismatch in [OnMismatch::Repair, OnMismatch::Fail, OnMismatch::Report] {
         for recheck in BOTH {
-            let policy = CompletionPolicy { on_mismatch, recheck };
+            let policy = CompletionPolicy {
+                on_mismatch,
+                recheck,
+            };
             assert_eq!(policy.needs_check(Outcome::Ok), recheck);
             assert!(policy.needs_check(Outcome::Protection));
             assert!(!policy.needs_check(OTHER));

@@ -136,7 +136,10 @@ fn there_is_a_message_for_every_refusal_and_a_text_of_its_own() {
 fn only_a_device_with_a_profile_can_be_verified() {
     let on = Message::Verify(true);
     assert_eq!(on.check_against(true, false), Ok(on));
-    assert_eq!(on.check_against(false, true), Err(Refusal::VerifyWithoutProfile));
+    assert_eq!(
+        on.check_against(false, true),
+        Err(Refusal::VerifyWithoutProfile)
+    );
     assert_eq!(
         Refusal::VerifyWithoutProfile.text(),
         "verify: the device has no integrity profile"

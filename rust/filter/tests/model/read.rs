@@ -8,11 +8,12 @@
 //! transferred, since at another time no read would see the difference.
 
 use crate::choices::Choices;
+use core::num::NonZeroU8;
 use filter::completion::{Event, Io, Outcome, Read, Reread};
 use std::ops::Range;
 
 /// A failure for another reason.
-pub const OTHER: Outcome = Outcome::Other(10);
+pub const OTHER: Outcome = Outcome::Other(NonZeroU8::new(10).unwrap());
 
 /// What a model is made of.
 #[derive(Clone, Copy, Debug)]

@@ -190,7 +190,7 @@ fn for_each_behaviour(settle: Settle, mut f: impl FnMut(&Setup, &Model<'_>, &[Wr
         behaviours += for_each(|choices| {
             let mut model = Model::new(choices, setup);
             let first = model.begin();
-            let result = resolve_write(&mut model, first);
+            let result = settle(&mut model, first);
             f(&setup, &model, &judge(&model, &setup, first, result));
         });
     });

@@ -7,10 +7,11 @@
 //! change at another time is one before the next reading, so nothing is lost.
 
 use crate::choices::Choices;
+use core::num::NonZeroU8;
 use filter::completion::{Event, Io, Outcome, Private, Repair, Write, RETRIES, TRIES};
 
 /// A failure for another reason.
-const OTHER: Outcome = Outcome::Other(10);
+const OTHER: Outcome = Outcome::Other(NonZeroU8::new(10).unwrap());
 
 /// What the medium holds before the write.
 pub const OLD: u8 = 100;

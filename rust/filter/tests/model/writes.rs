@@ -9,13 +9,20 @@ use crate::{
 };
 use filter::{
     args::{Policy, Switch},
+    completion::{
+        look, repair, send_private, CompletionPolicy, Event, OnMismatch, Outcome, Verdict, RETRIES,
+        TRIES,
+    }, //
     policy::{write_path, WriteContext, WritePath},
-    completion::{look, repair, send_private, OnMismatch, Event, Outcome, CompletionPolicy, Verdict, RETRIES, TRIES}, //
 };
 use std::collections::HashSet;
 
 /// Settles a write as the module does.
-fn resolve_write(model: &mut Model<'_>, policy: CompletionPolicy, outcome: Outcome) -> Result<Outcome, MetadataError> {
+fn resolve_write(
+    model: &mut Model<'_>,
+    policy: CompletionPolicy,
+    outcome: Outcome,
+) -> Result<Outcome, MetadataError> {
     match look(model, policy, outcome)? {
         Verdict::Ends(outcome) => Ok(outcome),
         Verdict::Unsettled(suspicion) => repair(model, policy, suspicion),
@@ -82,7 +89,10 @@ fn for_each_setup(sizes: &[Size], mut f: impl FnMut(Setup)) {
 fn for_each_policy(mut f: impl FnMut(CompletionPolicy)) {
     for on_mismatch in [OnMismatch::Repair, OnMismatch::Fail, OnMismatch::Report] {
         for recheck in BOTH {
-            f(CompletionPolicy { on_mismatch, recheck });
+            f(CompletionPolicy {
+                on_mismatch,
+                recheck,
+            });
         }
     }
 }
@@ -95,7 +105,11 @@ fn vouched_for(setup: &Setup, policy: CompletionPolicy) -> bool {
     match setup.device {
         Device::Checks => true,
         _ if setup.mutator == Mutator::Nobody => true,
-        _ => policy.recheck && policy.on_mismatch != OnMismatch::Report && setup.mutator == Mutator::Onward,
+        _ => {
+            policy.recheck
+                && policy.on_mismatch != OnMismatch::Report
+                && setup.mutator == Mutator::Onward
+        }
     }
 }
 
