@@ -7,7 +7,7 @@
 
 use super::{
     args,
-    completion::{OnMismatch, CompletionPolicy}, //
+    completion::{CompletionPolicy, OnMismatch}, //
 };
 
 /// How a write goes down.

@@ -3,10 +3,10 @@
 //! Writes: on their way down, and those that come back suspect.
 
 use super::{
+    completion::{self, CompletionPolicy, Event, Outcome, Suspicion, Verdict},
     counters::Counter,
     outcome,
     policy::{self, WritePath},
-    completion::{self, Event, Outcome, CompletionPolicy, Suspicion, Verdict},
     status,
     StablePi, //
     State,
@@ -25,8 +25,8 @@ use crate::{
         integrity::{
             trace,
             Change,
-            Region,
             Payload, //
+            Region,
         },
         Status,
         Submitter, //

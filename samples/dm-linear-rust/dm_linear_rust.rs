@@ -5,7 +5,7 @@
 
 use kernel::{fmt, prelude::*};
 use stable_pages::block::{
-    dm::{Features, Io, Mapped, Submitting, NumBios, Registration, Setup, TableError, Target},
+    dm::{Features, Io, Mapped, NumBios, Registration, Setup, Submitting, TableError, Target},
     Device,
 };
 

@@ -9,9 +9,9 @@ use super::{
     Looked,
     Looking,
     Mapped,
-    Submitting,
     ReportZones,
     Setup,
+    Submitting,
     TableError,
     Working, //
 };

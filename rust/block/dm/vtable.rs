@@ -4,7 +4,7 @@
 
 use super::{
     instance::Instance,
-    io::{hears_of_end, Completing, Ending, Io, Submitting, PerIo},
+    io::{hears_of_end, Completing, Ending, Io, PerIo, Submitting},
     Setup,
     Target, //
 };

@@ -3,9 +3,9 @@
 //! Bios of our own: over a private copy of somebody's data, or over the data itself once more.
 
 use super::{
-    region::Attached,
     metadata::Metadata,
     pool::{AllocMode, PagePool},
+    region::Attached,
     Region, //
 };
 use crate::{
@@ -118,8 +118,7 @@ impl BioPool {
         if mode != AllocMode::NoWait {
             bio.clear_nowait();
         }
-        self.add_pages(&mut bio, pages, bytes, mode)
-            .then_some(bio)
+        self.add_pages(&mut bio, pages, bytes, mode).then_some(bio)
     }
 
     /// Adds pages for `bytes` bytes to a bio with room for `pages`; returns whether there are

@@ -28,12 +28,7 @@ impl Extent {
 
 /// `stable_pi:unstable_write`: some intervals of a write are no longer what their metadata was made
 /// from. Any context.
-pub fn unstable_write(
-    extent: &Extent,
-    to: &Region<'_>,
-    change: &Change,
-    submitter: &Submitter,
-) {
+pub fn unstable_write(extent: &Extent, to: &Region<'_>, change: &Change, submitter: &Submitter) {
     let raw = bindings::sp_change {
         lower_sector: to.sector,
         lower: to.device.number(),

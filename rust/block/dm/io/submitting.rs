@@ -2,7 +2,7 @@
 
 //! What can be done with an I/O that is to be mapped.
 
-use super::{Io, Mapped, Submitting, PerIo};
+use super::{Io, Mapped, PerIo, Submitting};
 use crate::{
     bindings,
     block::{

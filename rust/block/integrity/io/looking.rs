@@ -6,7 +6,7 @@ use super::Target;
 use crate::{
     block::{
         dm::{Completing, Deferred, Io, Looking},
-        integrity::{pool::AllocMode, Region, Payload},
+        integrity::{pool::AllocMode, Payload, Region},
         Status, //
     },
     mm,
@@ -48,10 +48,16 @@ impl<T: Target, P: Deferred> Io<'_, T, P> {
             ..pi::Checks::guard_only()
         };
         let mut range = None;
-        let intervals = self.check(to, payload, Some(checks), AllocMode::Partial, &mut |mismatch| {
-            let (_, last) = range.get_or_insert((mismatch.interval, mismatch.interval));
-            *last = mismatch.interval;
-        })?;
+        let intervals = self.check(
+            to,
+            payload,
+            Some(checks),
+            AllocMode::Partial,
+            &mut |mismatch| {
+                let (_, last) = range.get_or_insert((mismatch.interval, mismatch.interval));
+                *last = mismatch.interval;
+            },
+        )?;
         Ok(range.map(|(first, last)| {
             let exp = to.profile.format.interval_exp();
             Change {
@@ -68,11 +74,7 @@ impl<T: Target> Io<'_, T, Looking> {
     /// Compares the data, as it is now, with the tuples that were read with it, for `payload` or,
     /// without one, for ourselves. Returns the number of intervals that do not match. Does not wait:
     /// there is metadata already.
-    pub fn verify(
-        &mut self,
-        from: &Region<'_>,
-        payload: Option<&Payload>,
-    ) -> Result<u64, Status> {
+    pub fn verify(&mut self, from: &Region<'_>, payload: Option<&Payload>) -> Result<u64, Status> {
         self.detach();
         let from = payload.map_or(*from, |payload| from.with(payload));
         self.check(&from, payload, None, AllocMode::Partial, &mut |_| ())

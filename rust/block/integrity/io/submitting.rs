@@ -8,11 +8,11 @@ use crate::{
     block::{
         dm::{Io, Mapped, Submitting},
         integrity::{
-            region::Attached,
             pool::AllocMode,
             private::PrivateBio,
-            Region,
+            region::Attached,
             Payload, //
+            Region,
         },
         Device,
         Status, //
@@ -110,11 +110,7 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
     /// Sleeps for a page of memory, or fails with [`Status::AGAIN`] where it must not, and with
     /// [`Status::IOERR`] where the payload cannot go down. The room is kept for when the I/O has
     /// ended.
-    pub fn verify_payload(
-        &mut self,
-        to: &Region<'_>,
-        payload: &Payload,
-    ) -> Result<bool, Status> {
+    pub fn verify_payload(&mut self, to: &Region<'_>, payload: &Payload) -> Result<bool, Status> {
         let mode = self.submitters_mode().at_least_a_page();
         let to = to.with(payload);
         let mismatches = self.check(&to, Some(payload), None, mode, &mut |_| ())?;
