@@ -33,7 +33,8 @@ impl Bio {
         self.0.get()
     }
 
-    fn opf(&self) -> u32 {
+    /// The operation and its `REQ_` flags.
+    pub(super) fn opf(&self) -> u32 {
         // SAFETY: By the type invariant the bio is valid and nobody changes it.
         unsafe { (*self.as_raw()).bi_opf }
     }
@@ -58,10 +59,23 @@ impl Bio {
         self.opf() & bindings::SP_REQ_RAHEAD != 0
     }
 
-    /// Lets the bio fail whenever that is easier.
-    pub(super) fn set_read_ahead(&mut self) {
+    /// Sets these `REQ_` flags.
+    pub(super) fn set_flags(&mut self, flags: u32) {
         // SAFETY: By the type invariant the bio is valid and ours to change.
-        unsafe { (*self.as_raw()).bi_opf |= bindings::SP_REQ_RAHEAD };
+        unsafe { (*self.as_raw()).bi_opf |= flags };
+    }
+
+    /// Takes these `REQ_` flags away.
+    pub(super) fn clear_flags(&mut self, flags: u32) {
+        // SAFETY: As above.
+        unsafe { (*self.as_raw()).bi_opf &= !flags };
+    }
+
+    /// Whether the vectors are those of another bio.
+    pub(super) fn is_cloned(&self) -> bool {
+        // SAFETY: By the type invariant the bio is valid.
+        let flags = unsafe { (*self.as_raw()).bi_flags };
+        u32::from(flags) & (1 << bindings::BIO_CLONED) != 0
     }
 
     /// Whether the data is to be written as a whole or not at all.
@@ -123,6 +137,12 @@ impl Bio {
             bindings::sp_bio_set_dev(self.as_raw(), device.bdev());
             (*self.as_raw()).bi_iter.bi_sector = sector;
         }
+    }
+
+    /// How the bio ended, once it has.
+    pub(super) fn status(&self) -> Status {
+        // SAFETY: By the type invariant the bio is valid and in no other hands.
+        Status::from_raw(unsafe { (*self.as_raw()).bi_status })
     }
 
     pub(super) fn set_status(&mut self, status: Status) {

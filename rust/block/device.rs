@@ -56,19 +56,27 @@ impl Device {
         self.open.dev.as_ptr()
     }
 
+    fn dm_dev_ref(&self) -> &bindings::dm_dev {
+        // SAFETY: By the type invariant the device is open. Nothing in a `dm_dev` changes while it is.
+        unsafe { self.open.dev.as_ref() }
+    }
+
     pub(super) fn bdev(&self) -> *mut bindings::block_device {
+        self.dm_dev_ref().bdev
+    }
+
+    /// What tells the profiles of the device apart, as it is now.
+    fn profile_number(&self) -> u64 {
         // SAFETY: By the type invariant the device is open.
-        unsafe { (*self.dm_dev()).bdev }
+        unsafe { bindings::sp_bdev_profile(self.bdev()) }
     }
 
     /// The device number as `major:minor`, as device mapper writes it into tables.
     pub fn name(&self) -> &str {
-        // SAFETY: By the type invariant the device is open; its name does not change.
-        let name = unsafe { &(*self.dm_dev()).name };
-        let len = name.iter().position(|&c| c == 0).unwrap_or(name.len());
-        // SAFETY: `ffi::c_char` is `u8` in the kernel, and the range is in bounds.
-        let bytes = unsafe { core::slice::from_raw_parts(name.as_ptr().cast::<u8>(), len) };
-        core::str::from_utf8(bytes).unwrap_or("?")
+        let name = &self.dm_dev_ref().name;
+        let name = name.split(|&c| c == 0).next();
+        name.and_then(|name| core::str::from_utf8(name).ok())
+            .unwrap_or("?")
     }
 
     /// The length in sectors of 512 bytes.
@@ -121,8 +129,7 @@ impl Device {
         .ok()?;
         Some(Profile {
             format,
-            // SAFETY: By the type invariant the device is open.
-            number: unsafe { bindings::sp_bdev_profile(self.bdev()) },
+            number: self.profile_number(),
             device_checks: integrity.flags & bindings::SP_BLK_INTEGRITY_DEVICE_CAPABLE != 0,
             stored: true,
         })
@@ -133,8 +140,7 @@ impl Device {
         if profile.stored {
             self.below.shows(profile.number)
         } else {
-            // SAFETY: By the type invariant the device is open.
-            profile.number == unsafe { bindings::sp_bdev_profile(self.bdev()) }
+            profile.number == self.profile_number()
         }
     }
 
@@ -193,8 +199,7 @@ impl Profile {
     pub fn snapshot(device: &Device) -> Option<Self> {
         let exp = device.logical_block_size().checked_ilog2()?;
         Some(Self {
-            // SAFETY: By its type invariant the device is open.
-            number: unsafe { bindings::sp_bdev_profile(device.bdev()) },
+            number: device.profile_number(),
             format: pi::Format::new(pi::Checksum::Crc64Nvme, false, exp as u8, 16, 0).ok()?,
             device_checks: false,
             stored: false,

@@ -9,7 +9,7 @@ use kernel::{prelude::*, types::Opaque};
 /// Raises the event counter of a target's mapped device, from where no memory may be waited for.
 ///
 /// Device mapper tells udev about it and allocates for that, which may come to wait for the very
-/// I/O that has something to tell. So it is done by somebody else.
+/// I/O that has something to tell. So a worker of the kernel's does it.
 pub(super) struct Event(KBox<Raise>);
 
 /// # Invariants
@@ -70,7 +70,7 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the work item is initialised; nobody can queue it any more.
+        // SAFETY: By the type invariant the work item is initialised; no I/O is left that could queue it.
         unsafe { bindings::cancel_work_sync(self.0.work.get()) };
     }
 }
@@ -80,9 +80,11 @@ impl Raise {
     ///
     /// Must be called by the workqueue for the work item of a `Raise`.
     unsafe extern "C" fn work_callback(work: *mut bindings::work_struct) {
-        // SAFETY: The work item is the first field; it is cancelled before the rest goes.
-        let raise = unsafe { &*work.cast::<Self>() };
-        // SAFETY: By the type invariant the target is there, and has a table while it has I/O.
-        unsafe { bindings::dm_table_event((*raise.ti.as_ptr()).table) };
+        // SAFETY: The work item is the first field; it is cancelled before the rest goes. By the type
+        // invariant the target is there, and has a table while it has I/O.
+        unsafe {
+            let raise = &*work.cast::<Self>();
+            bindings::dm_table_event((*raise.ti.as_ptr()).table);
+        }
     }
 }

@@ -77,16 +77,24 @@ impl Setup<'_> {
         }
     }
 
+    fn ti(&self) -> &bindings::dm_target {
+        // SAFETY: By the type invariant the target is valid; device mapper waits for its constructor.
+        unsafe { self.ti.as_ref() }
+    }
+
+    fn ti_mut(&mut self) -> &mut bindings::dm_target {
+        // SAFETY: As above.
+        unsafe { self.ti.as_mut() }
+    }
+
     /// The first sector (of 512 bytes) of the mapped device that is the target's.
     pub fn begin(&self) -> u64 {
-        // SAFETY: By the type invariant the target is valid.
-        unsafe { (*self.ti.as_ptr()).begin }
+        self.ti().begin
     }
 
     /// The length of the target in sectors of 512 bytes.
     pub fn len(&self) -> u64 {
-        // SAFETY: By the type invariant the target is valid.
-        unsafe { (*self.ti.as_ptr()).len }
+        self.ti().len
     }
 
     /// Whether the target is empty, which device mapper does not allow.
@@ -109,8 +117,7 @@ impl Setup<'_> {
     /// Asks for a clone of each flush, discard, secure erase and "write zeroes". Of what is not asked
     /// for device mapper sends none, as if the target could not do it.
     pub fn set_num_bios(&mut self, num: NumBios) {
-        // SAFETY: By the type invariant the target is valid, and ours to change.
-        let ti = unsafe { self.ti.as_mut() };
+        let ti = self.ti_mut();
         ti.num_flush_bios = num.flush;
         ti.num_discard_bios = num.discard;
         ti.num_secure_erase_bios = num.secure_erase;
@@ -119,14 +126,12 @@ impl Setup<'_> {
 
     /// Has device mapper make writes of zone appends, so that each write knows its sectors.
     pub fn set_emulate_zone_append(&mut self, on: bool) {
-        // SAFETY: By the type invariant the target is valid, and ours to change.
-        unsafe { self.ti.as_mut() }.set_emulate_zone_append(on);
+        self.ti_mut().set_emulate_zone_append(on);
     }
 
     /// Says that what takes the place of a clone is accounted when it is submitted.
     pub(in crate::block) fn set_accounts_remapped_io(&mut self) {
-        // SAFETY: By the type invariant the target is valid, and ours to change.
-        unsafe { self.ti.as_mut() }.set_accounts_remapped_io(true);
+        self.ti_mut().set_accounts_remapped_io(true);
     }
 
     /// Opens the device that `path` names (a path, or `major:minor`), for as long as the target

@@ -99,10 +99,11 @@ impl<T: Target> Registration<T> {
             Err(text) => return fail(text, EINVAL),
         };
 
-        // SAFETY: A target in construction is not null.
-        let target = unsafe { NonNull::new_unchecked(ti) };
-        // SAFETY: The target outlives what is made for it.
-        let mut setup = unsafe { Setup::from_raw(target) };
+        // SAFETY: A target in construction is not null, and outlives what is made for it.
+        let (target, mut setup) = unsafe {
+            let target = NonNull::new_unchecked(ti);
+            (target, Setup::from_raw(target))
+        };
         let instance = match T::new(&mut setup, words) {
             // SAFETY: As above.
             Ok(made) => unsafe { Instance::new(made, target) },
@@ -135,10 +136,11 @@ impl<T: Target> Registration<T> {
         ti: *mut bindings::dm_target,
         bio: *mut bindings::bio,
     ) -> ffi::c_int {
-        // SAFETY: The caller vouches for the target.
-        let instance = unsafe { Self::instance(ti) };
-        // SAFETY: The caller vouches for the bio.
-        let io = unsafe { Io::<'_, T, Submitting>::new(bio, instance) };
+        // SAFETY: The caller vouches for the target and its bio.
+        let (instance, io) = unsafe {
+            let instance = Self::instance(ti);
+            (instance, Io::<'_, T, Submitting>::new(bio, instance))
+        };
         instance.target.map(io).0
     }
 
@@ -150,14 +152,16 @@ impl<T: Target> Registration<T> {
         bio: *mut bindings::bio,
         error: *mut bindings::blk_status_t,
     ) -> ffi::c_int {
-        // SAFETY: The caller vouches for the target.
-        let instance = unsafe { Self::instance(ti) };
-        // SAFETY: The caller vouches for the bio.
-        let Some(io) = (unsafe { Io::<'_, T, Completing>::new(bio, instance) }) else {
+        // SAFETY: The caller vouches for the target and its bio, which device mapper passes with a
+        // valid pointer.
+        let (instance, io, status) = unsafe {
+            let instance = Self::instance(ti);
+            let io = Io::<'_, T, Completing>::new(bio, instance);
+            (instance, io, Status::from_raw(*error))
+        };
+        let Some(io) = io else {
             return bindings::SP_DM_ENDIO_DONE;
         };
-        // SAFETY: Device mapper passes a valid pointer.
-        let status = Status::from_raw(unsafe { *error });
         let ended = match instance.target.end_io(io, status).0 {
             Ending::With(status) => Some(status),
             // SAFETY: The bio is not touched any more after this if it returns `None`.
@@ -247,14 +251,15 @@ impl<T: Target> Registration<T> {
         zones: ffi::c_uint,
     ) -> ffi::c_int {
         kernel::error::from_result(|| {
+            // INVARIANT: The caller vouches for both.
             let zones = ReportZones {
                 ti,
                 args,
                 zones,
                 _args: PhantomData,
             };
-            // SAFETY: The caller vouches for the target.
-            let reported = unsafe { &Self::instance(ti).target }.report_zones(zones)?;
+            // SAFETY: As above.
+            let reported = unsafe { Self::instance(ti) }.target.report_zones(zones)?;
             Ok(reported as ffi::c_int)
         })
     }

@@ -116,7 +116,7 @@ impl BioPool {
         // SAFETY: Just allocated from our set.
         let mut bio = unsafe { PrivateBio::new(bio, self, source, sector) };
         if mode != AllocMode::NoWait {
-            bio.clear_nowait();
+            bio.bio_mut().clear_flags(bindings::SP_REQ_NOWAIT);
         }
         self.add_pages(&mut bio, pages, bytes, mode).then_some(bio)
     }
@@ -183,7 +183,7 @@ impl BioPool {
         }
         // SAFETY: Just allocated from our set, and an allocation that may sleep does not fail.
         let mut bio = unsafe { PrivateBio::new(bio, self, source, sector) };
-        bio.clear_nowait();
+        bio.bio_mut().clear_flags(bindings::SP_REQ_NOWAIT);
         bio
     }
 }
@@ -196,7 +196,7 @@ impl Drop for BioPool {
     }
 }
 
-/// A bio that nobody above knows.
+/// A bio that no layer above knows.
 ///
 /// # Invariants
 ///
@@ -214,12 +214,11 @@ impl<'a> PrivateBio<'a> {
     /// completed by interrupt, since no thread polls for it, and from no per-CPU cache. Whether it may
     /// fail early is for [`Region::admit`] to say.
     fn opf(source: &Bio) -> u32 {
-        // SAFETY: By its type invariant the bio is valid.
-        let opf = unsafe { (*source.as_raw()).bi_opf };
-        opf & !(bindings::SP_REQ_INTEGRITY
-            | bindings::SP_REQ_POLLED
-            | bindings::SP_REQ_ALLOC_CACHE
-            | bindings::SP_REQ_RAHEAD)
+        source.opf()
+            & !(bindings::SP_REQ_INTEGRITY
+                | bindings::SP_REQ_POLLED
+                | bindings::SP_REQ_ALLOC_CACHE
+                | bindings::SP_REQ_RAHEAD)
     }
 
     /// # Safety
@@ -246,26 +245,36 @@ impl<'a> PrivateBio<'a> {
         self.bio.as_ptr()
     }
 
-    /// Lets those below sleep: whoever is in their own context now has nobody to spare.
-    fn clear_nowait(&mut self) {
-        // SAFETY: By the type invariant the bio is ours.
-        unsafe { (*self.raw()).bi_opf &= !bindings::SP_REQ_NOWAIT };
+    fn bio(&self) -> &Bio {
+        // SAFETY: By the type invariant the bio is valid and ours alone.
+        unsafe { Bio::from_raw(self.raw()) }
+    }
+
+    fn bio_mut(&mut self) -> &mut Bio {
+        // SAFETY: As above.
+        unsafe { Bio::from_raw(self.raw()) }
+    }
+
+    /// The vectors.
+    fn vecs(&self) -> &[bindings::bio_vec] {
+        // SAFETY: By the type invariant the bio is valid and ours; it has `bi_vcnt` vectors.
+        unsafe {
+            let bio = &*self.raw();
+            match bio.bi_vcnt {
+                0 => &[],
+                vcnt => core::slice::from_raw_parts(bio.bi_io_vec, vcnt.into()),
+            }
+        }
     }
 
     /// The private data from `skip` bytes after its start to the end of that page; none behind the
     /// end. Not for a clone, whose data is not private.
     pub(super) fn data(&self, skip: u32) -> Option<Segment<'_>> {
-        let page = skip as usize / PAGE_SIZE;
+        let vec = self.vecs().get(skip as usize / PAGE_SIZE)?;
         let offset = skip as usize % PAGE_SIZE;
-        // SAFETY: By the type invariant the bio is valid.
-        if page >= usize::from(unsafe { (*self.raw()).bi_vcnt }) {
-            return None;
-        }
-        // SAFETY: There are `bi_vcnt` vectors. The pages of the pool are not in high memory, so
-        // that a mapping is an address and needs no unmapping; each begins with its vector, and is
-        // nobody else's.
+        // SAFETY: The pages of the pool are not in high memory, so that a mapping is an address and
+        // needs no unmapping; each begins with its vector, and is the bio's alone.
         unsafe {
-            let vec = &*(*self.raw()).bi_io_vec.add(page);
             let start = bindings::kmap_local_page(vec.bv_page).cast::<u8>();
             let data = core::slice::from_raw_parts(start, vec.bv_len as usize).get(offset..)?;
             let page = NonNull::new_unchecked(vec.bv_page);
@@ -275,29 +284,26 @@ impl<'a> PrivateBio<'a> {
 
     /// The bytes of data.
     pub(super) fn bytes(&self) -> u32 {
-        // SAFETY: By the type invariant the bio is valid.
-        unsafe { (*self.raw()).bi_iter.bi_size }
+        self.bio().bytes()
     }
 
     /// The first sector, in units of 512 bytes, of the device that the bio is for.
     pub(super) fn sector(&self) -> u64 {
-        // SAFETY: By the type invariant the bio is valid.
-        unsafe { (*self.raw()).bi_iter.bi_sector }
+        self.bio().sector()
     }
 
     /// Keeps the bio apart from others, whose changed pages would fail it, too.
     pub(super) fn set_no_merge(&mut self) {
-        // SAFETY: By the type invariant the bio is ours.
-        unsafe { (*self.raw()).bi_opf |= bindings::SP_REQ_NOMERGE };
+        self.bio_mut().set_flags(bindings::SP_REQ_NOMERGE);
     }
 
     /// The private pages.
     pub(super) fn filler(&mut self) -> Filler<'_> {
+        // INVARIANT: By the type invariant, and only a bio with pages of its own is filled.
         Filler {
-            bio: self.bio,
+            vecs: self.vecs(),
             index: 0,
             done: 0,
-            _bio: core::marker::PhantomData,
         }
     }
 
@@ -313,11 +319,9 @@ impl<'a> PrivateBio<'a> {
         metadata: &Metadata,
         to: &Region<'_>,
     ) {
-        // SAFETY: By the type invariant the bio is ours.
-        let bio = unsafe { Bio::from_raw(self.raw()) };
         let bytes = self.bytes();
         // SAFETY: The caller keeps both.
-        self.attached = unsafe { to.attach(bio, payload, metadata, bytes) };
+        self.attached = unsafe { to.attach(self.bio_mut(), payload, metadata, bytes) };
     }
 
     /// Whether the bio has metadata; or why it cannot be submitted.
@@ -340,8 +344,7 @@ impl<'a> PrivateBio<'a> {
         for tried in 1.. {
             // SAFETY: By the type invariant the bio is ours and can be submitted.
             unsafe { bindings::submit_bio_wait(self.raw()) };
-            // SAFETY: It has ended, so it is ours again.
-            let status = Status::from_raw(unsafe { (*self.raw()).bi_status });
+            let status = self.bio().status();
             if status.is_ok()
                 || status == Status::PROTECTION
                 || self.attached != Ok(Attached::Hasty)
@@ -364,10 +367,8 @@ impl<'a> PrivateBio<'a> {
     /// Decides anew whether the metadata of a bio that has ended can go with it, and whether it
     /// `waits`.
     fn attach_again(&mut self, to: &Region<'_>, waits: bool) -> Result<(), Status> {
-        // SAFETY: By the type invariant the bio is ours.
-        unsafe { (*self.raw()).bi_opf &= !bindings::SP_REQ_RAHEAD };
-        // SAFETY: As above.
-        let attached = to.admit(unsafe { Bio::from_raw(self.raw()) });
+        self.bio_mut().clear_flags(bindings::SP_REQ_RAHEAD);
+        let attached = to.admit(self.bio_mut());
         self.attached = match attached? {
             Attached::No => {
                 // SAFETY: The bio is ours, and the payload is not the block layer's to free.
@@ -378,8 +379,7 @@ impl<'a> PrivateBio<'a> {
             attached => Ok(attached),
         };
         if self.attached != Ok(Attached::Hasty) {
-            // SAFETY: As above.
-            unsafe { (*self.raw()).bi_opf &= !bindings::SP_REQ_RAHEAD };
+            self.bio_mut().clear_flags(bindings::SP_REQ_RAHEAD);
         }
         Ok(())
     }
@@ -405,22 +405,21 @@ impl<'a> PrivateBio<'a> {
     ///
     /// Must be called for a bio that [`submit_for`](Self::submit_for) submitted, when it has ended.
     unsafe extern "C" fn end_io_callback(bio: *mut bindings::bio) {
-        // SAFETY: `submit_for` put the clone there.
-        let clone = unsafe { (*bio).bi_private }.cast::<bindings::bio>();
-        // SAFETY: The bio has ended, so it is ours again, and `new` put the pool in front of it.
-        let private = unsafe {
-            PrivateBio {
+        // SAFETY: The bio has ended, so it is ours again. `submit_for` put the clone there, and `new`
+        // the pool in front of it.
+        let (clone, private) = unsafe {
+            let private = PrivateBio {
                 bio: NonNull::new_unchecked(bio),
                 pool: &**bio.cast::<FrontPad>().sub(1),
                 attached: Ok(Attached::No),
-            }
+            };
+            ((*bio).bi_private.cast::<bindings::bio>(), private)
         };
-        // SAFETY: The bio is ours.
-        let status = unsafe { (*bio).bi_status };
+        let status = private.bio().status();
         drop(private);
         // SAFETY: The clone was left to us.
         unsafe {
-            (*clone).bi_status = status;
+            (*clone).bi_status = status.as_raw();
             bindings::bio_endio(clone);
         }
     }
@@ -432,25 +431,30 @@ impl Drop for PrivateBio<'_> {
         // SAFETY: By the type invariant the bio is ours. The payload is not the block layer's to
         // free.
         unsafe { bindings::sp_payload_detach(bio) };
-        // SAFETY: By the type invariant the vectors are pages of the pool, unless it is a clone.
-        unsafe {
-            if u32::from((*bio).bi_flags) & (1 << bindings::BIO_CLONED) == 0 {
-                for i in 0..usize::from((*bio).bi_vcnt) {
-                    let page = (*(*bio).bi_io_vec.add(i)).bv_page;
-                    self.pool.pages.free_page(NonNull::new_unchecked(page));
-                }
+        if !self.bio().is_cloned() {
+            for vec in self.vecs() {
+                // SAFETY: By the type invariant the vectors are pages of the pool.
+                unsafe {
+                    self.pool
+                        .pages
+                        .free_page(NonNull::new_unchecked(vec.bv_page))
+                };
             }
-            bindings::bio_put(bio);
         }
+        // SAFETY: By the type invariant the bio is ours, and not used any more.
+        unsafe { bindings::bio_put(bio) };
     }
 }
 
 /// Fills the pages of a private bio from their start.
+///
+/// # Invariants
+///
+/// `vecs` are those of a private bio over pages of its own, which is borrowed for the lifetime `'a`.
 pub(super) struct Filler<'a> {
-    bio: NonNull<bindings::bio>,
+    vecs: &'a [bindings::bio_vec],
     index: usize,
     done: usize,
-    _bio: core::marker::PhantomData<&'a mut ()>,
 }
 
 impl Filler<'_> {
@@ -464,13 +468,9 @@ impl Filler<'_> {
         let len = crate::pi::Data::len(segment);
         let mut at = 0;
         while at < len {
-            // SAFETY: The bio is the filler's.
-            let vcnt = usize::from(unsafe { (*self.bio.as_ptr()).bi_vcnt });
-            if self.index >= vcnt {
+            let Some(vec) = self.vecs.get(self.index) else {
                 break;
-            }
-            // SAFETY: There are `bi_vcnt` vectors.
-            let vec = unsafe { &*(*self.bio.as_ptr()).bi_io_vec.add(self.index) };
+            };
             let room = vec.bv_len as usize - self.done;
             if room == 0 {
                 self.index += 1;
@@ -478,16 +478,16 @@ impl Filler<'_> {
                 continue;
             }
             // SAFETY: The pages of the pool are not in high memory, so that a mapping is an address
-            // and needs no unmapping; the vector lies in its page, which is ours alone.
-            let to = unsafe {
+            // and needs no unmapping; the vector lies in its page, which is ours alone. What was
+            // copied is of that page, from `done` on.
+            let (n, copy) = unsafe {
                 let page = bindings::kmap_local_page(vec.bv_page).cast::<u8>();
-                core::slice::from_raw_parts_mut(page.add(self.done), room)
+                let to = core::slice::from_raw_parts_mut(page.add(self.done), room);
+                let n = segment.slice(at..len).copy_to(to);
+                let page = NonNull::new_unchecked(vec.bv_page);
+                (n, Segment::of_private(&to[..n], page, self.done))
             };
-            let n = segment.slice(at..len).copy_to(to);
-            // SAFETY: Of that page, from `done` on.
-            f(&unsafe {
-                Segment::of_private(&to[..n], NonNull::new_unchecked(vec.bv_page), self.done)
-            })?;
+            f(&copy)?;
             at += n;
             self.done += n;
         }

@@ -140,7 +140,8 @@ impl<'a> Region<'a> {
             // What goes to a zone cannot be sent twice.
             true if self.device.is_zoned() => Ok(Attached::Yes),
             true => {
-                bio.set_read_ahead();
+                // Such fails in a suspended device.
+                bio.set_flags(bindings::SP_REQ_RAHEAD);
                 Ok(Attached::Hasty)
             }
             false if self.required => Err(Status::IOERR),

@@ -28,16 +28,18 @@ impl<'a, T: Target> Io<'a, T, Completing> {
         bio: *mut bindings::bio,
         instance: &'a Instance<T>,
     ) -> Option<Self> {
-        // SAFETY: The caller vouches for the bio, which was mapped before.
-        let per = unsafe { NonNull::new_unchecked(PerIo::<T>::of(bio)) };
-        // SAFETY: As above.
-        if unsafe { per.as_ref() }.finished {
+        // SAFETY: The caller vouches for the bio, which was mapped before, so that what is in front of
+        // it is initialised.
+        let (bio, per, finished) = unsafe {
+            let per = NonNull::new_unchecked(PerIo::<T>::of(bio));
+            (Bio::from_raw(bio), per, per.as_ref().finished)
+        };
+        if finished {
             return None;
         }
-        // INVARIANT: It was mapped, so it is initialised; the data has not changed since.
+        // INVARIANT: As above; the data has not changed since.
         Some(Self {
-            // SAFETY: The caller vouches for the bio.
-            bio: unsafe { Bio::from_raw(bio) },
+            bio,
             per,
             instance,
             _phase: PhantomData,
@@ -81,15 +83,14 @@ impl<'a, T: Target> Io<'a, T, Completing> {
     /// `bio` must be a clone of a target of type `T`, whose end_io function returns
     /// `DM_ENDIO_INCOMPLETE` next, and touches it no more, if this returns `None`.
     pub(in crate::block::dm) unsafe fn look(bio: *mut bindings::bio) -> Option<Status> {
-        // SAFETY: The caller vouches for the bio.
-        let per = unsafe { PerIo::<T>::of(bio) };
-        // SAFETY: The area is initialised; the I/O is in no other hands.
-        let work = unsafe { (*per).work.get() };
-        // SAFETY: As above.
-        let status = unsafe { Io::<'_, T, Looking>::look(work) }?;
-        // SAFETY: The target has not handed the I/O on, so it is ours still.
-        unsafe { Io::<'_, T, Looking>::from_work(work) }.finish();
-        Some(status)
+        // SAFETY: The caller vouches for the bio; the area is initialised, and the I/O in no other
+        // hands. Where the target has not handed it on, it is ours still.
+        unsafe {
+            let work = (*PerIo::<T>::of(bio)).work.get();
+            let status = Io::<'_, T, Looking>::look(work)?;
+            Io::<'_, T, Looking>::from_work(work).finish();
+            Some(status)
+        }
     }
 
     /// Queues the I/O whose bio this is, after the target deferred it.
@@ -99,11 +100,10 @@ impl<'a, T: Target> Io<'a, T, Completing> {
     /// `bio` must be a clone of a target of type `T` whose end_io function returns
     /// `DM_ENDIO_INCOMPLETE` next, and touches it no more; `queue` one of its instance's.
     pub(in crate::block::dm) unsafe fn queue(bio: *mut bindings::bio, queue: &Workqueue) {
-        // SAFETY: The caller vouches for the bio.
-        let per = unsafe { PerIo::<T>::of(bio) };
-        // SAFETY: The area is initialised and ours until the work function runs.
+        // SAFETY: The caller vouches for the bio; the area is initialised, and ours until the work
+        // function runs.
         unsafe {
-            let work = (*per).work.get();
+            let work = (*PerIo::<T>::of(bio)).work.get();
             bindings::init_work_with_key(
                 work,
                 Some(Io::<'_, T, Looking>::work_callback),

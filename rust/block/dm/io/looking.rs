@@ -25,16 +25,16 @@ impl<'a, T: Target, P: Deferred> Io<'a, T, P> {
     pub(super) unsafe fn from_work(work: *mut bindings::work_struct) -> Self {
         // The work item is the first field.
         let per = work.cast::<PerIo<T>>();
-        // SAFETY: The caller vouches for the `PerIo`; the instance outlives its I/O.
-        let (bio, instance) = unsafe { ((*per).bio.as_ptr(), (*per).instance.as_ref()) };
+        // SAFETY: The caller vouches for the `PerIo` and with it for the bio; the instance outlives its
+        // I/O.
         // INVARIANT: As above; the bio has ended and device mapper has not been told.
-        Self {
-            // SAFETY: As above.
-            bio: unsafe { Bio::from_raw(bio) },
-            // SAFETY: As above.
-            per: unsafe { NonNull::new_unchecked(per) },
-            instance,
-            _phase: PhantomData,
+        unsafe {
+            Self {
+                bio: Bio::from_raw((*per).bio.as_ptr()),
+                per: NonNull::new_unchecked(per),
+                instance: (*per).instance.as_ref(),
+                _phase: PhantomData,
+            }
         }
     }
 

@@ -29,10 +29,9 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
         bio: *mut bindings::bio,
         instance: &'a Instance<T>,
     ) -> Self {
-        // SAFETY: The caller vouches for the bio.
-        let per = unsafe { PerIo::<T>::of(bio) };
-        // SAFETY: The area is as large as this and ours.
-        unsafe {
+        // SAFETY: The caller vouches for the bio. The area in front of it is as large as this, and ours.
+        let (bio, per) = unsafe {
+            let per = PerIo::<T>::of(bio);
             per.write(PerIo {
                 work: Opaque::uninit(),
                 instance: NonNull::from(instance),
@@ -40,14 +39,13 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
                 iter: (*bio).bi_iter,
                 finished: false,
                 data: ManuallyDrop::new(T::IoData::default()),
-            })
+            });
+            (Bio::from_raw(bio), NonNull::new_unchecked(per))
         };
         // INVARIANT: Initialised right here; the data is all of the bio's.
         Self {
-            // SAFETY: The caller vouches for the bio.
-            bio: unsafe { Bio::from_raw(bio) },
-            // SAFETY: Not null: it is in front of the bio.
-            per: unsafe { NonNull::new_unchecked(per) },
+            bio,
+            per,
             instance,
             _phase: PhantomData,
         }
