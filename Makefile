@@ -99,6 +99,7 @@ vm: module tools
 .PHONY: docs
 docs: setup
 	@qemu/enter sphinx-build -q -W --keep-going -b html -d build/docs/doctrees Documentation build/docs/html
+	@qemu/build-docs build/docs/html/api
 	@echo "build/docs/html/index.html"
 
 .PHONY: clean

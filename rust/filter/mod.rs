@@ -3,7 +3,7 @@
 //! The device-mapper target `stable-pi`: protection information for every write, checked on every
 //! read, and the data of a write unchanged between its checksum and the medium.
 //!
-//! An I/O comes in through [`StablePi::map`], and is [`write`]'s or [`read`]'s if it has data;
+//! An I/O comes in through [`StablePi::map`], and is `write`'s or `read`'s if it has data;
 //! everything else is sent on as it is. What is to be looked at when it comes back has a [`State`]
 //! that says so, and goes to a worker then. What is decided about it is in [`policy`] and [`completion`],
 //! which know nothing of the kernel and are tested without one.

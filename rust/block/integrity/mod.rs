@@ -12,7 +12,7 @@
 //! - makes [`Pools`] in its constructor, for the device below, and owns them;
 //! - makes a [`Region`] of the place that an I/O goes to.
 //!
-//! Then each phase of an [`Io`](super::dm::Io) has more methods:
+//! Then each phase of an [`Io`] has more methods:
 //!
 //! | phase | methods |
 //! | --- | --- |
@@ -40,8 +40,6 @@
 //! A write that has to stay whole waits for several pages, holding a lock that is taken for this
 //! only: one at a time, so that the pages that all the others give back are enough for it.
 //!
-//! [`Io`]: super::dm::Io
-//! [`Io::generate`]: super::dm::Io::generate
 //! [`Submitting`]: super::dm::Submitting
 //! [`Completing`]: super::dm::Completing
 //! [`Looking`]: super::dm::Looking

@@ -97,7 +97,7 @@ impl<T: Target> PerIo<T> {
 /// # Invariants
 ///
 /// `bio` is a clone of `instance`'s that is in phase `P` and not in other hands, and `per` is its
-/// initialised [`PerIo`], not finished. `per.iter` describes data of the bio.
+/// initialised `PerIo`, not finished. `per.iter` describes data of the bio.
 pub struct Io<'a, T: Target, P> {
     bio: &'a mut Bio,
     per: NonNull<PerIo<T>>,
