@@ -350,3 +350,27 @@ fn there_is_a_line_for_every_refusal_and_a_text_of_its_own() {
     let texts: BTreeSet<&str> = lines().map(|(_, _, text)| *text).collect();
     assert_eq!(texts.len(), numbers.len());
 }
+
+/// The section of the manual that says what the texts mean has all of them.
+#[test]
+fn each_text_is_in_the_manual() {
+    let manual = include_str!("../../../Documentation/admin-guide/stable-pi.rst");
+    let section = manual
+        .split("\nRefused table lines\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\nRefused messages\n").next())
+        .expect("the section is there");
+    for (_, _, text) in LINES.iter().chain(LINES_WITHOUT_TRUST).chain(LINES_WITHOUT_PROFILE) {
+        // Those that differ in a number or in the name of an argument share an entry.
+        let (first, rest) = text.split_once(':').unwrap_or((text, ""));
+        let named = match rest {
+            " given twice" => section.contains(&format!("``{first}:``")) || first == "policy",
+            _ if first.starts_with("optional argument") => {
+                let number = first.split(' ').nth(2).and_then(|n| n.parse().ok());
+                number.is_some_and(|n| (1..=7).contains(&n)) && section.contains("and 2 to 7\n")
+            }
+            _ => section.contains(&format!("``{text}``")),
+        };
+        assert!(named, "{text}");
+    }
+}
