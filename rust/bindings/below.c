@@ -3,8 +3,8 @@
  * What is below a block device: which disks, what they show of protection
  * information now, and whether an error of theirs arrives as it was.
  *
- * Device mapper lets nobody outside of it look at a live table, and who holds
- * whom is private to the block layer. But each disk has a folder "slaves" in
+ * Device mapper shows a live table to no other module, and which device holds
+ * which is private to the block layer. But each disk has a folder "slaves" in
  * sysfs, with a link for each device that it is made of; a table adds its links
  * when it is loaded, before anything can be sent to its devices. The folder's
  * number of changes can be read at any time, so that what was found once is
@@ -359,7 +359,7 @@ bool sp_below_defers(const struct sp_below *below)
  *
  * A mapped device trusts that a bio with a payload has come while it showed a
  * profile, and is asked not to keep such a bio waiting, see sp_payload_hurry().
- * That must not arrive at anybody who draws conclusions from its failure, as md
+ * That must not arrive at a driver that draws conclusions from its failure, as md
  * does. So a mapped device over what is not known shows nothing.
  */
 bool sp_below_shows(struct sp_below *below, u64 profile)
@@ -378,7 +378,7 @@ bool sp_below_shows(struct sp_below *below, u64 profile)
 }
 
 /*
- * Whether an error of a disk below arrives as it was, with nobody in between who
+ * Whether an error of a disk below arrives as it was, with no driver in between that
  * acts on it. Any context. What has changed below counts as unknown until it has
  * been looked at, which this leaves to a worker.
  *

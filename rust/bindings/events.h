@@ -201,7 +201,7 @@ TRACE_EVENT(read_mismatch,
 		  __entry->actual_ref, __entry->expected_ref)
 );
 
-/* A read did not match because somebody changed the memory that it went to. */
+/* A read did not match because an application changed the memory that it went to. */
 TRACE_EVENT(false_alarm,
 
 	TP_PROTO(const struct sp_extent *extent),

@@ -142,8 +142,8 @@ void sp_bio_start_again(struct bio *bio, const struct sp_bio_start *start)
 }
 
 /*
- * Sleeps until @bdev lets I/O pass: a read that has no payload may wait in it. Nobody
- * needs what it reads into @page.
+ * Sleeps until @bdev lets I/O pass: a read that has no payload may wait in it. What
+ * it reads into @page is of no use.
  */
 void sp_bdev_wait(struct block_device *bdev, sector_t sector, struct page *page)
 {
@@ -246,7 +246,7 @@ void sp_page_facts(struct page *page, struct sp_page_facts *facts)
 		/*
 		 * What is waited for is writeback: not direct I/O from the page
 		 * cache, as sendfile() makes it, and not submit_bh(), which has
-		 * the buffer locked, but nobody with a page of it looks at that.
+		 * the buffer locked, but a store to a mapped page does not look at that.
 		 */
 		facts->waits = mapping_stable_writes(mapping) && folio_test_writeback(folio);
 		facts->index = folio->index + folio_page_idx(folio, page);

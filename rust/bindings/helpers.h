@@ -90,7 +90,7 @@ void sp_copy_to_page(struct page *page, unsigned int offset, const void *from,
  * @s_dev:	device of the inode's filesystem, or the block device itself
  * @foreign:	memory of a device
  * @anon:	anonymous memory
- * @pinned:	somebody holds a pin (FOLL_PIN), or it looks like it
+ * @pinned:	it is pinned (FOLL_PIN), or looks like it
  * @cache:	in the page cache
  * @waits:	under writeback, and its mapping waits for that before it lets writers in
  */

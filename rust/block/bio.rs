@@ -10,7 +10,7 @@ use kernel::types::Opaque;
 ///
 /// # Invariants
 ///
-/// The bio is valid, and whoever holds a `&mut Bio` is the only one who changes it: it has not been
+/// The bio is valid, and changed only through a `&mut Bio`, of which there is one: it has not been
 /// submitted, or it has ended and the one who submitted it has not been told yet.
 ///
 /// C header: [`include/linux/blk_types.h`](srctree/include/linux/blk_types.h)
@@ -22,7 +22,7 @@ impl Bio {
     ///
     /// # Safety
     ///
-    /// `bio` must be valid and nobody else may use it, both for the lifetime `'a`.
+    /// `bio` must be valid and in no other hands, both for the lifetime `'a`.
     pub(super) unsafe fn from_raw<'a>(bio: *mut bindings::bio) -> &'a mut Self {
         // SAFETY: `Bio` is transparent over `bindings::bio`; the caller vouches for the rest.
         // INVARIANT: The caller does so for the type invariant, too.
@@ -35,7 +35,7 @@ impl Bio {
 
     /// The operation and its `REQ_` flags.
     pub(super) fn opf(&self) -> u32 {
-        // SAFETY: By the type invariant the bio is valid and nobody changes it.
+        // SAFETY: By the type invariant the bio is valid and not changed meanwhile.
         unsafe { (*self.as_raw()).bi_opf }
     }
 
@@ -114,13 +114,13 @@ impl Bio {
 
     /// The first sector, in units of 512 bytes, relative to the bio's device.
     pub fn sector(&self) -> u64 {
-        // SAFETY: By the type invariant the bio is valid and nobody changes it.
+        // SAFETY: By the type invariant the bio is valid and not changed meanwhile.
         unsafe { (*self.as_raw()).bi_iter.bi_sector }
     }
 
     /// The bytes of data still to be transferred.
     pub fn bytes(&self) -> u32 {
-        // SAFETY: By the type invariant the bio is valid and nobody changes it.
+        // SAFETY: By the type invariant the bio is valid and not changed meanwhile.
         unsafe { (*self.as_raw()).bi_iter.bi_size }
     }
 

@@ -56,7 +56,7 @@ impl<const N: usize> Counters<N> {
 
 impl<const N: usize> Drop for Counters<N> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant this was allocated, and nobody has a reference to it.
+        // SAFETY: By the type invariant this was allocated, and there is no reference to it.
         unsafe { bindings::sp_counters_free(self.0) }
     }
 }

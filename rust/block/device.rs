@@ -37,7 +37,7 @@ impl Device {
     ///
     /// # Safety
     ///
-    /// `dev` must come from `dm_get_device()` for `ti`, must not be put by anybody else, and `ti`
+    /// `dev` must come from `dm_get_device()` for `ti`, must not be put elsewhere, and `ti`
     /// must outlive the result.
     pub(super) unsafe fn from_raw(
         dev: NonNull<bindings::dm_dev>,
@@ -192,7 +192,7 @@ pub struct Profile {
 
 impl Profile {
     /// What takes the place of a profile over a device that has none: a checksum for each logical
-    /// block, which nobody below gets to see.
+    /// block, which goes no further down.
     ///
     /// It is the widest that there is, since nothing else tells a changed block from one that is
     /// the same. `None` where a logical block is no interval.

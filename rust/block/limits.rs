@@ -13,7 +13,7 @@ pub struct QueueLimits(bindings::queue_limits);
 impl QueueLimits {
     /// # Safety
     ///
-    /// `limits` must be valid and nobody else may use it, both for the lifetime `'a`.
+    /// `limits` must be valid and in no other hands, both for the lifetime `'a`.
     pub(super) unsafe fn from_raw<'a>(limits: *mut bindings::queue_limits) -> &'a mut Self {
         // SAFETY: The type is transparent; the caller vouches for the rest.
         unsafe { &mut *limits.cast() }

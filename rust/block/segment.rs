@@ -7,7 +7,7 @@ use core::{marker::PhantomData, ops::Range, ptr::NonNull};
 
 /// Part of one page of a bio's data, mapped.
 ///
-/// Somebody else may be changing the memory, so no reference to it can be had: it can be summed up
+/// An application may be changing the memory, so no reference to it can be had: it can be summed up
 /// (through [`pi::Data`](crate::pi::Data)) and copied.
 ///
 /// # Invariants

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who submits an I/O.
+//! The thread that submits an I/O.
 
 use crate::bindings;
 use core::mem::MaybeUninit;

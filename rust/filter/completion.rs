@@ -14,7 +14,7 @@
 //! write is whether it is this one whose data has changed. If so, the data is copied and the copy is
 //! written to the same sectors. If not, the write is sent down in place again, apart from others;
 //! and should that be rejected time and again without a difference to be seen (a page that changed
-//! and changed back), it is copied in the end without anybody to blame.
+//! and changed back), it is copied in the end without an owner to blame.
 
 use core::num::NonZeroU8;
 
@@ -32,7 +32,7 @@ pub const TRIES: u32 = 4;
 /// followed by another one, until it gives up.
 ///
 /// With a write to the interval under way at every moment, and half of these moments being between
-/// a torn write and its repair, a read in 65536 gives up.
+/// a changed write and its repair, a read in 65536 gives up.
 pub const ROUNDS: u32 = 16;
 
 /// How the device ended an I/O.
@@ -104,8 +104,8 @@ impl CompletionPolicy {
     /// Whether a write in place that ended with `outcome` is to be [resolved](resolve_write); otherwise it
     /// ends so.
     ///
-    /// A write that the device has rejected is looked at whatever becomes of it: somebody wants to
-    /// know who changed it.
+    /// A write that the device has rejected is looked at whatever becomes of it, so that a report can
+    /// name the page that changed.
     pub fn needs_check(self, outcome: Outcome) -> bool {
         match outcome {
             Outcome::Ok => self.recheck,
@@ -334,8 +334,8 @@ pub fn look_at_read<R: Read>(read: &mut R, outcome: Outcome) -> Result<Verdict<D
 /// with a corrupt one. So what does not match is read once more where nothing else can reach it.
 ///
 /// If it does not match there either, a write to the same sectors may be in flight, or have been
-/// stored torn and not been repaired yet. So the read waits for the writes in flight, and is read
-/// again. What is wrong then is believed when it has been so [`TRIES`] times without a write that
+/// stored with data that its tuples do not match, and not been repaired yet. So the read waits for
+/// the writes in flight, and is read again. What is wrong then is believed when it has been so [`TRIES`] times without a write that
 /// came meanwhile; if one did, the read waits for that one as well, at most [`ROUNDS`] times for
 /// the same interval.
 pub fn resolve_read<R: Reread>(read: &mut R, doubt: Doubt) -> Result<Outcome, R::Error> {

@@ -26,13 +26,13 @@ const WAYS: usize = 4;
 /// Milliseconds between two lines about the same owner.
 const PAUSE_MS: i64 = 5000;
 
-/// Who has been heard of lately. Any context.
+/// The owners that a line has named lately. Any context.
 ///
 /// An owner has no more than one line in [`PAUSE_MS`], and all together no more than [`SLOTS`].
 pub(super) struct Owners {
     born: Instant<Monotonic>,
     /// The owner's number in the upper half, the time of the last line in the lower one, in
-    /// milliseconds; 0 for nobody.
+    /// milliseconds; 0 for none.
     slots: [Atomic<u64>; SLOTS],
 }
 
@@ -155,7 +155,7 @@ impl Owners {
                 stale.get_or_insert((slot, seen));
             }
         }
-        // Where somebody else was quicker, it may have been about the same owner.
+        // Where another CPU was quicker, it may have been about the same owner.
         stale.is_some_and(|(slot, seen)| slot.cmpxchg(seen, tag | u64::from(now), Relaxed).is_ok())
     }
 }

@@ -68,8 +68,8 @@ enum Tuples {
 impl Copied {
     /// Whether a worker is to send it again, since it ended with `outcome`.
     ///
-    /// Nobody can have changed the copy, but the block layer may have made one request of it and of
-    /// a write that somebody else did change.
+    /// No application can have changed the copy, but the block layer may have made one request of it
+    /// and of a write that an application did change.
     pub(super) fn needs_check(&self, outcome: Outcome) -> bool {
         outcome == Outcome::Protection && !self.zoned
     }

@@ -10,7 +10,7 @@ use super::{
     ip, //
 };
 
-/// A stretch of memory that somebody else may be changing: only checksums of it can be asked for.
+/// A stretch of memory that an application may be changing: only checksums of it can be asked for.
 ///
 /// Every byte is asked for at most once in a pass, in ascending order, with ranges that are never
 /// empty and lie within `0..len()`; [`Generator`](super::Generator) and

@@ -15,7 +15,7 @@
 //!
 //! Nothing in here allocates, sleeps, locks or panics, and nothing keeps a reference to the data:
 //! it works in any context. Data is asked for checksums only, through [`Data`], so it may be
-//! memory that somebody else is changing at the same time. Finding that out is what a tuple is for.
+//! memory that an application is changing at the same time. Finding that out is what a tuple is for.
 //!
 //! # How to use it
 //!
@@ -43,7 +43,7 @@
 //! verifier.push(&data[..], &mut |mismatch| panic!("{mismatch:?}"))?;
 //! assert_eq!(verifier.finish()?.mismatches, 0);
 //!
-//! // Somebody changed a byte of the fourth interval after the tuples were made.
+//! // An application changed a byte of the fourth interval after the tuples were made.
 //! data[3 * 512 + 7] ^= 1;
 //! let mut found = Vec::new();
 //! let mut recheck = Verifier::new(&format, Checks::guard_only(), &metadata)?;

@@ -124,7 +124,7 @@ impl Workqueue {
 
 impl Drop for Workqueue {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the queue is valid; nobody has a reference to it any more.
+        // SAFETY: By the type invariant the queue is valid; there is no reference to it any more.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) }
     }
 }

@@ -68,12 +68,12 @@ impl Metadata {
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {
-        // SAFETY: By the type invariant these bytes are initialised and nobody else changes them.
+        // SAFETY: By the type invariant these bytes are initialised, and only this buffer changes them.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 
     pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: By the type invariant these bytes are initialised and nobody else uses them.
+        // SAFETY: By the type invariant these bytes are initialised, and only this buffer uses them.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 }

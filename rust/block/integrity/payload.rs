@@ -67,7 +67,7 @@ impl Flags {
             | bindings::SP_BIP_CHECK_APPTAG,
     );
 
-    /// The flags that make everybody below check what can be checked.
+    /// The flags that ask each driver below to check what it can.
     pub(super) fn all_checks(profile: &Profile) -> Self {
         let mut flags = Self::checksum(profile) | bindings::SP_BIP_CHECK_GUARD;
         if profile.format.has_ref_tag() {
@@ -76,7 +76,7 @@ impl Flags {
         Self(flags)
     }
 
-    /// The flags that make nobody below check anything.
+    /// The flags that ask for no check below.
     pub(super) fn no_checks(profile: &Profile) -> Self {
         Self(Self::checksum(profile) | bindings::SP_BIP_DISK_NOCHECK)
     }

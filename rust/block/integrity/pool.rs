@@ -8,8 +8,8 @@ use kernel::prelude::*;
 
 /// A reserve of pages, `mempool_t`.
 ///
-/// Whoever waits for a page of the reserve holds none of it, and every page comes back when its bio
-/// ends: so everybody gets one in the end.
+/// An I/O that waits for a page of the reserve holds none of it, and every page comes back when its
+/// bio ends: so each gets one in the end.
 ///
 /// # Invariants
 ///
@@ -91,7 +91,7 @@ impl PagePool {
     ///
     /// # Safety
     ///
-    /// The page must be one of those, and nobody may use it any more.
+    /// The page must be one of those, and not used any more.
     pub(super) unsafe fn free_page(&self, page: NonNull<bindings::page>) {
         // SAFETY: By the type invariant the pool is valid; the caller vouches for the page.
         unsafe { bindings::mempool_free(page.as_ptr().cast(), self.0.as_ptr()) }
@@ -113,7 +113,7 @@ impl PagePool {
     ///
     /// # Safety
     ///
-    /// `start` must be that, and nobody may use it any more.
+    /// `start` must be that, and not used any more.
     pub(super) unsafe fn free(&self, start: NonNull<u8>) {
         // SAFETY: The address is that of a page in the direct mapping.
         let page = unsafe { bindings::sp_virt_to_page(start.as_ptr().cast()) };
@@ -124,7 +124,7 @@ impl PagePool {
 
 impl Drop for PagePool {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the pool is valid; nobody has a reference to it any more.
+        // SAFETY: By the type invariant the pool is valid; there is no reference to it any more.
         unsafe { bindings::mempool_destroy(self.0.as_ptr()) }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bios of our own: over a private copy of somebody's data, or over the data itself once more.
+//! Bios of our own: over a private copy of an I/O's data, or over the data itself once more.
 
 use super::{
     metadata::Metadata,
@@ -42,7 +42,7 @@ const HASTE: u32 = 3;
 pub(super) struct BioPool {
     set: KBox<Opaque<bindings::bio_set>>,
     pages: PagePool,
-    /// Held by whoever needs more than one page of the reserve. Two of them could each have what
+    /// Held by a write that needs more than one page of the reserve. Two of them could each have what
     /// the other waits for.
     whole: Pin<KBox<Mutex<()>>>,
     /// Where the data goes of reads that only wait for the device.
@@ -223,7 +223,7 @@ impl<'a> PrivateBio<'a> {
 
     /// # Safety
     ///
-    /// `bio` must be allocated from `pool`'s set and be nobody else's.
+    /// `bio` must be allocated from `pool`'s set and in no other hands.
     unsafe fn new(bio: *mut bindings::bio, pool: &'a BioPool, source: &Bio, sector: u64) -> Self {
         // SAFETY: Each bio of the set has room for this in front.
         unsafe { bio.cast::<FrontPad>().sub(1).write(pool) };

@@ -44,7 +44,7 @@ impl<'a> Region<'a> {
     ///
     /// The reference tag is relative to the device, which may be a partition: with it as the
     /// payload's seed, the driver below makes it relative to the disk (`blk_integrity_prepare()`).
-    /// In a format without reference tags nobody does; what is there is what the block layer's own
+    /// In a format without reference tags no driver does; what is there is what the block layer's own
     /// generator begins with, the sector.
     pub fn new(device: &'a Device, sector: u64, profile: &'a Profile, app_tag: u16) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl<'a> Region<'a> {
         }
     }
 
-    /// The same, but nobody below checks anything.
+    /// The same, but without checks below.
     pub(super) fn unchecked(&self) -> Self {
         Self {
             flags: Flags::no_checks(self.profile),

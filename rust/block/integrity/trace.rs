@@ -49,7 +49,7 @@ pub fn unstable_write(extent: &Extent, to: &Region<'_>, change: &Change, submitt
 }
 
 /// `stable_pi:in_place`: a write is sent down where its data is. `class` takes a look at its pages,
-/// and is called only where somebody wants to know. Any context.
+/// and is called only where the event is traced. Any context.
 pub fn in_place(extent: &Extent, class: impl FnOnce() -> mm::Class) {
     // SAFETY: Can be called in any context.
     if unsafe { bindings::sp_trace_in_place_enabled() } {
@@ -89,7 +89,7 @@ pub fn read_mismatch(extent: &Extent, mismatch: &pi::Mismatch) {
     unsafe { bindings::sp_trace_read_mismatch(&extent.0, &expected, &actual) }
 }
 
-/// `stable_pi:false_alarm`: a read did not match because somebody changed the memory that it went
+/// `stable_pi:false_alarm`: a read did not match because an application changed the memory that it went
 /// to. Any context.
 pub fn false_alarm(extent: &Extent) {
     // SAFETY: The event only reads what it is given.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Table lines and messages, and the grammar of both as somebody else would write it down.
+//! Table lines and messages, and the grammar of both written down a second time.
 
 // Each test uses a part of it.
 #![allow(dead_code)]
