@@ -21,7 +21,7 @@ for layer in pi filter; do
 done
 
 # A filesystem of the library needs none; what `module!` makes is in its root.
-for sample in dm-linear-rust mkwrite-rust range stackfs; do
+for sample in dm-linear-rust dm-pi-rust mkwrite-rust range stackfs; do
 	ok "no unsafe in samples/$sample" fails unsafe_in "samples/$sample"
 done
 ok "the compiler sees to it in samples/stackfs" is \

@@ -21,6 +21,13 @@
 //! | [`Looking`] | [`change`](Io::change), [`verify`](Io::verify) |
 //! | [`Working`] | [`change`](Io::change), [`write_again`](Io::write_again), [`write_copy`](Io::write_copy), [`watch_writes`](Io::watch_writes), [`read_again`](Io::read_again), [`verify_again`](Io::verify_again), [`copy_to_bio`](Io::copy_to_bio) |
 //!
+//! This is a whole target, `samples/dm-pi-rust`, that makes tuples and checks them, but does nothing
+//! about data that changes:
+//!
+//! ```ignore
+#![doc = include_str!("../../../samples/dm-pi-rust/dm_pi_rust.rs")]
+//! ```
+//!
 //! A payload is attached to a bio without an allocation: there is room for one in the [`IoData`],
 //! which device mapper allocates with the bio. The block layer would free a payload that it finds on
 //! a bio that ends, so it is taken off before device mapper hears of the end, by the destructor at
