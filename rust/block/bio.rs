@@ -2,7 +2,7 @@
 
 //! A bio that is ours to look at and to change.
 
-use super::{Device, Status};
+use super::{Device, Sector, Status};
 use crate::bindings;
 use kernel::types::Opaque;
 
@@ -112,10 +112,10 @@ impl Bio {
         unsafe { bindings::sp_bio_has_crypt_ctx(self.as_raw()) }
     }
 
-    /// The first sector, in units of 512 bytes, relative to the bio's device.
-    pub fn sector(&self) -> u64 {
+    /// The first sector of the bio's device.
+    pub fn sector(&self) -> Sector {
         // SAFETY: By the type invariant the bio is valid and not changed meanwhile.
-        unsafe { (*self.as_raw()).bi_iter.bi_sector }
+        Sector::new(unsafe { (*self.as_raw()).bi_iter.bi_sector })
     }
 
     /// The bytes of data still to be transferred.
@@ -129,13 +129,13 @@ impl Bio {
         self.bytes() >> bindings::SECTOR_SHIFT
     }
 
-    /// Sends the bio to `sector` (in units of 512 bytes) of `device`.
-    pub fn remap(&mut self, device: &Device, sector: u64) {
+    /// Sends the bio to `sector` of `device`.
+    pub fn remap(&mut self, device: &Device, sector: Sector) {
         // SAFETY: By the type invariant the bio is valid and ours to change; a `Device` keeps its
         // block device open.
         unsafe {
             bindings::sp_bio_set_dev(self.as_raw(), device.bdev());
-            (*self.as_raw()).bi_iter.bi_sector = sector;
+            (*self.as_raw()).bi_iter.bi_sector = sector.number();
         }
     }
 

@@ -17,6 +17,7 @@ mod bio;
 mod counters;
 mod device;
 mod limits;
+mod sector;
 mod segment;
 mod status;
 mod submitter;
@@ -29,6 +30,7 @@ pub use self::{
     counters::Counters,
     device::{Device, Profile},
     limits::QueueLimits,
+    sector::Sector,
     segment::Segment,
     status::Status,
     submitter::Submitter, //

@@ -54,6 +54,7 @@ use crate::block::{
     Device,
     Profile,
     QueueLimits,
+    Sector,
     Status, //
 };
 use core::num::NonZeroU8;
@@ -77,7 +78,7 @@ pub struct StablePi {
     /// The number (`dev_t`) of the mapped device.
     mapped: u32,
     /// The first sector of the mapped device that is the target's.
-    begin: u64,
+    begin: Sector,
     /// What the table line says; some of it is overruled by `live`.
     args: Args,
     live: Live,
@@ -154,16 +155,18 @@ impl Live {
 }
 
 impl StablePi {
-    fn region(&self, sector: u64) -> Region<'_> {
+    /// The sector of the device below at which the target begins.
+    fn start(&self) -> Sector {
+        Sector::new(self.args.offset)
+    }
+
+    fn region(&self, sector: Sector) -> Region<'_> {
         Region::new(&self.device, sector, &self.profile, self.args.app_tag)
     }
 
     /// The same `bytes` bytes on the mapped device.
     fn extent(&self, to: &Region<'_>, bytes: u32) -> Extent {
-        let sector = to
-            .sector
-            .wrapping_sub(self.args.offset)
-            .wrapping_add(self.begin);
+        let sector = self.begin.skip(to.sector.since(self.start()));
         Extent::new(self.mapped, sector, bytes)
     }
 
@@ -298,7 +301,7 @@ impl Target for StablePi {
                 c"offset: not a multiple of the integrity interval",
             ));
         }
-        if misaligned(setup.begin()) || misaligned(setup.len()) {
+        if misaligned(setup.begin().number()) || misaligned(setup.len()) {
             return Err(TableError::invalid(
                 c"start and length: not multiples of the integrity interval",
             ));
@@ -329,7 +332,7 @@ impl Target for StablePi {
 
     fn map(&self, io: Io<'_, Self, Submitting>) -> Mapped {
         let bio = io.bio();
-        let sector = self.args.offset.wrapping_add(io.sector());
+        let sector = self.start().skip(io.sector().number());
         // Data would be encrypted after its checksum.
         if bio.has_crypt_context() {
             return io.end(Status::NOTSUPP);
@@ -407,12 +410,12 @@ impl Target for StablePi {
         }
     }
 
-    fn device(&self) -> (&Device, u64) {
-        (&self.device, self.args.offset)
+    fn device(&self) -> (&Device, Sector) {
+        (&self.device, self.start())
     }
 
     fn report_zones(&self, zones: ReportZones<'_>) -> Result<u32> {
-        zones.of(&self.device, self.args.offset)
+        zones.of(&self.device, self.start())
     }
 
     fn status(&self, out: &mut dyn fmt::Write) -> fmt::Result {

@@ -64,7 +64,7 @@ impl Owners {
         }
         let (major, minor) = major_minor(filter.mapped);
         let (pid, comm) = (submitter.pid(), submitter.comm());
-        let sector = extent.sector();
+        let sector = extent.sector().number();
         match file {
             Some(mm::File {
                 device,
@@ -93,7 +93,7 @@ impl Owners {
         extent: &Extent,
         mismatch: &pi::Mismatch,
     ) {
-        let sector = extent.sector();
+        let sector = extent.sector().number();
         if !self.is_due(mix(&[u64::MAX, sector])) {
             return;
         }

@@ -27,6 +27,7 @@ use crate::{
             Region,
             Reread, //
         },
+        Sector,
         Status, //
     },
     pi,
@@ -39,8 +40,8 @@ pub(super) const SHORT: u32 = 16 << 10;
 /// A read that is to be verified.
 #[derive(Clone, Copy)]
 pub struct Fetched {
-    /// Where from, in sectors of 512 bytes of the device below.
-    sector: u64,
+    /// Where from, a sector of the device below.
+    sector: Sector,
     /// What came from above for the tuples; without, they are ours.
     payload: Option<Payload>,
     /// It is to be verified whatever becomes of it; else only when it has to be read again.

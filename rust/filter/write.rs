@@ -28,6 +28,7 @@ use crate::{
             Payload, //
             Region,
         },
+        Sector,
         Status,
         Submitter, //
     },
@@ -37,8 +38,8 @@ use crate::{
 /// A write whose data went down where it is.
 #[derive(Clone, Copy)]
 pub struct Written {
-    /// Where it went, in sectors of 512 bytes of the device below.
-    sector: u64,
+    /// Where it went, a sector of the device below.
+    sector: Sector,
     /// The tuples that came from above; without, they are ours.
     payload: Option<Payload>,
     policy: CompletionPolicy,
@@ -48,8 +49,8 @@ pub struct Written {
 /// A write that went down as a private copy.
 #[derive(Clone, Copy)]
 pub struct Copied {
-    /// Where it went, in sectors of 512 bytes of the device below.
-    sector: u64,
+    /// Where it went, a sector of the device below.
+    sector: Sector,
     /// Whose the tuples are.
     tuples: Tuples,
     /// What is behind it in its zone would have been refused by the time that it is sent again.

@@ -6,7 +6,7 @@
 use kernel::{fmt, prelude::*};
 use stable_pages::block::{
     dm::{Features, Io, Mapped, NumBios, Registration, Setup, Submitting, TableError, Target},
-    Device,
+    Device, Sector,
 };
 
 module! {
@@ -32,7 +32,7 @@ impl kernel::Module for DmLinearRust {
 /// The target: a device, and the sector of it at which the range begins.
 struct Linear {
     device: Device,
-    offset: u64,
+    offset: Sector,
 }
 
 #[vtable]
@@ -48,6 +48,7 @@ impl Target for Linear {
         };
         let offset = offset
             .parse()
+            .map(Sector::new)
             .map_err(|_| TableError::invalid(c"offset: not a number of sectors"))?;
         let device = setup
             .open(device)
@@ -57,15 +58,15 @@ impl Target for Linear {
     }
 
     fn map(&self, io: Io<'_, Self, Submitting>) -> Mapped {
-        let sector = self.offset.wrapping_add(io.sector());
+        let sector = self.offset.skip(io.sector().number());
         io.remap(&self.device, sector)
     }
 
-    fn device(&self) -> (&Device, u64) {
+    fn device(&self) -> (&Device, Sector) {
         (&self.device, self.offset)
     }
 
     fn table(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        write!(out, "{} {}", self.device.name(), self.offset)
+        write!(out, "{} {}", self.device.name(), self.offset.number())
     }
 }

@@ -12,7 +12,7 @@ use stable_pages::block::{
         Submitting, TableError, Target,
     },
     integrity::{self, Pools, Region},
-    Device, Profile, QueueLimits, Status,
+    Device, Profile, QueueLimits, Sector, Status,
 };
 
 module! {
@@ -44,14 +44,14 @@ struct Pi {
 
 impl Pi {
     /// The place at `sector`, with reference tags that count from there, and no application tag.
-    fn region(&self, sector: u64) -> Region<'_> {
+    fn region(&self, sector: Sector) -> Region<'_> {
         Region::new(&self.device, sector, &self.profile, 0)
     }
 }
 
 impl integrity::Target for Pi {
     /// The sector of a read that is to be checked.
-    type State = Option<u64>;
+    type State = Option<Sector>;
 
     fn pools(&self) -> &Pools {
         &self.pools
@@ -60,7 +60,7 @@ impl integrity::Target for Pi {
 
 #[vtable]
 impl Target for Pi {
-    type IoData = integrity::IoData<Option<u64>>;
+    type IoData = integrity::IoData<Option<Sector>>;
     const NAME: &'static CStr = c"pi-rust";
     const VERSION: [u32; 3] = [1, 0, 0];
     const FEATURES: Features = Features::PASSES_INTEGRITY;
@@ -121,8 +121,8 @@ impl Target for Pi {
         })
     }
 
-    fn device(&self) -> (&Device, u64) {
-        (&self.device, 0)
+    fn device(&self) -> (&Device, Sector) {
+        (&self.device, Sector::new(0))
     }
 
     fn table(&self, out: &mut dyn fmt::Write) -> fmt::Result {

@@ -3,7 +3,7 @@
 //! A target in a table, with what each has of its own.
 
 use super::{event::Event, Target};
-use crate::bindings;
+use crate::{bindings, block::Sector};
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -17,8 +17,8 @@ pub(super) struct Instance<T: Target> {
     pub(super) queues: Option<Queues>,
     pub(super) event: Event,
     pub(super) target: T,
-    /// The first sector (of 512 bytes) of the mapped device that is the target's.
-    pub(super) begin: u64,
+    /// The first sector of the mapped device that is the target's.
+    pub(super) begin: Sector,
 }
 
 impl<T: Target> Instance<T> {
@@ -38,7 +38,7 @@ impl<T: Target> Instance<T> {
                 event: unsafe { Event::new(ti) }?,
                 target,
                 // SAFETY: The caller vouches for the target, whose place does not change.
-                begin: unsafe { (*ti.as_ptr()).begin },
+                begin: Sector::new(unsafe { (*ti.as_ptr()).begin }),
             },
             GFP_KERNEL,
         )?)

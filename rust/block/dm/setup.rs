@@ -4,7 +4,7 @@
 
 use crate::{
     bindings,
-    block::Device, //
+    block::{Device, Sector}, //
 };
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{error::to_result, prelude::*, str::CString};
@@ -87,9 +87,9 @@ impl Setup<'_> {
         unsafe { self.ti.as_mut() }
     }
 
-    /// The first sector (of 512 bytes) of the mapped device that is the target's.
-    pub fn begin(&self) -> u64 {
-        self.ti().begin
+    /// The first sector of the mapped device that is the target's.
+    pub fn begin(&self) -> Sector {
+        Sector::new(self.ti().begin)
     }
 
     /// The length of the target in sectors of 512 bytes.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     bindings,
-    block::{Device, QueueLimits, Status},
+    block::{Device, QueueLimits, Sector, Status},
 };
 use core::ops::BitOr;
 use kernel::{fmt, prelude::*};
@@ -120,8 +120,8 @@ pub trait Target: Sized + Send + Sync + 'static {
         Status::IOERR
     }
 
-    /// The device below and the sector (of 512 bytes) of it at which the target begins.
-    fn device(&self) -> (&Device, u64);
+    /// The device below and the sector of it at which the target begins.
+    fn device(&self) -> (&Device, Sector);
 
     /// Writes what `dmsetup status` shows. Process context.
     fn status(&self, _out: &mut dyn fmt::Write) -> fmt::Result {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     bindings,
-    block::{Device, QueueLimits, Status},
+    block::{Device, QueueLimits, Sector, Status},
 };
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{error::to_result, ffi, prelude::*, str::Formatter, types::Opaque};
@@ -276,7 +276,7 @@ impl<T: Target> Registration<T> {
         let (device, start) = unsafe { &Self::instance(ti).target }.device();
         match f {
             // SAFETY: The caller vouches for the function.
-            Some(f) => unsafe { f(ti, device.dm_dev(), start, (*ti).len, data) },
+            Some(f) => unsafe { f(ti, device.dm_dev(), start.number(), (*ti).len, data) },
             None => 0,
         }
     }
@@ -311,11 +311,12 @@ pub struct ReportZones<'a> {
 }
 
 impl ReportZones<'_> {
-    /// Reports the zones of `device`, on which the target begins at `start`, a sector of 512 bytes.
-    /// Returns their number. Sleeps.
-    pub fn of(self, device: &Device, start: u64) -> Result<u32> {
+    /// Reports the zones of `device`, on which the target begins at `start`. Returns their number.
+    /// Sleeps.
+    pub fn of(self, device: &Device, start: Sector) -> Result<u32> {
         // SAFETY: By the type invariant both are valid; the device is open.
         let reported = unsafe {
+            let start = start.number();
             let next = start + ((*self.args).next_sector - (*self.ti).begin);
             bindings::dm_report_zones(device.bdev(), start, next, self.args, self.zones)
         };

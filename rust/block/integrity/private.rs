@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     bindings,
-    block::{Bio, Device, Segment, Status},
+    block::{Bio, Device, Sector, Segment, Status},
 };
 use core::{
     mem::{size_of, MaybeUninit},
@@ -88,7 +88,7 @@ impl BioPool {
         &self,
         source: &Bio,
         device: &Device,
-        sector: u64,
+        sector: Sector,
         bytes: u32,
         mode: AllocMode,
     ) -> Option<PrivateBio<'_>> {
@@ -162,7 +162,7 @@ impl BioPool {
         &self,
         source: &Bio,
         device: &Device,
-        sector: u64,
+        sector: Sector,
         iter: bindings::bvec_iter,
     ) -> PrivateBio<'_> {
         // SAFETY: The device is open, the set is initialised, and the caller keeps the pages.
@@ -224,13 +224,18 @@ impl<'a> PrivateBio<'a> {
     /// # Safety
     ///
     /// `bio` must be allocated from `pool`'s set and in no other hands.
-    unsafe fn new(bio: *mut bindings::bio, pool: &'a BioPool, source: &Bio, sector: u64) -> Self {
+    unsafe fn new(
+        bio: *mut bindings::bio,
+        pool: &'a BioPool,
+        source: &Bio,
+        sector: Sector,
+    ) -> Self {
         // SAFETY: Each bio of the set has room for this in front.
         unsafe { bio.cast::<FrontPad>().sub(1).write(pool) };
         // SAFETY: Both bios are valid, and the first is ours.
         unsafe {
             bindings::sp_bio_copy_attributes(bio, source.as_raw());
-            (*bio).bi_iter.bi_sector = sector;
+            (*bio).bi_iter.bi_sector = sector.number();
         }
         // INVARIANT: The caller vouches for it; there are no vectors yet, or they are cloned.
         Self {
@@ -287,8 +292,8 @@ impl<'a> PrivateBio<'a> {
         self.bio().bytes()
     }
 
-    /// The first sector, in units of 512 bytes, of the device that the bio is for.
-    pub(super) fn sector(&self) -> u64 {
+    /// The first sector of the device that the bio is for.
+    pub(super) fn sector(&self) -> Sector {
         self.bio().sector()
     }
 

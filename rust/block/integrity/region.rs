@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     bindings,
-    block::{Bio, Device, Profile, Status},
+    block::{Bio, Device, Profile, Sector, Status},
     pi,
 };
 
@@ -18,8 +18,8 @@ use crate::{
 pub struct Region<'a> {
     /// The device.
     pub device: &'a Device,
-    /// Its first sector, in units of 512 bytes. A whole number of intervals.
-    pub sector: u64,
+    /// Its first sector. A whole number of intervals from the start of the device.
+    pub sector: Sector,
     /// What the device says of protection information.
     pub profile: &'a Profile,
     tags: pi::Tags,
@@ -40,13 +40,13 @@ pub(super) enum Attached {
 }
 
 impl<'a> Region<'a> {
-    /// The place at `sector` (in units of 512 bytes) of `device`, with tags of our own.
+    /// The place at `sector` of `device`, with tags of our own.
     ///
     /// The reference tag is relative to the device, which may be a partition: with it as the
     /// payload's seed, the driver below makes it relative to the disk (`blk_integrity_prepare()`).
     /// In a format without reference tags no driver does; what is there is what the block layer's own
     /// generator begins with, the sector.
-    pub fn new(device: &'a Device, sector: u64, profile: &'a Profile, app_tag: u16) -> Self {
+    pub fn new(device: &'a Device, sector: Sector, profile: &'a Profile, app_tag: u16) -> Self {
         Self {
             device,
             sector,
@@ -54,9 +54,9 @@ impl<'a> Region<'a> {
             tags: pi::Tags {
                 app: app_tag,
                 reference: if profile.format.has_ref_tag() {
-                    sector >> interval_shift(profile)
+                    sector.number() >> interval_shift(profile)
                 } else {
-                    sector
+                    sector.number()
                 },
             },
             flags: Flags::all_checks(profile),
@@ -79,7 +79,7 @@ impl<'a> Region<'a> {
         let sectors = u64::from(bytes >> bindings::SECTOR_SHIFT);
         let intervals = sectors >> interval_shift(self.profile);
         Self {
-            sector: self.sector.wrapping_add(sectors),
+            sector: self.sector.skip(sectors),
             tags: pi::Tags {
                 reference: self.tags.reference.wrapping_add(intervals),
                 ..self.tags
@@ -98,7 +98,7 @@ impl<'a> Region<'a> {
 
     /// Whether the sector is where an interval begins.
     pub(super) fn is_aligned(&self) -> bool {
-        self.sector & ((1 << interval_shift(self.profile)) - 1) == 0
+        self.sector.number() & ((1 << interval_shift(self.profile)) - 1) == 0
     }
 
     /// The tags of the first interval.

@@ -3,26 +3,30 @@
 //! Trace events.
 
 use super::{Change, Region};
-use crate::{bindings, block::Submitter, mm, pi};
+use crate::{
+    bindings,
+    block::{Sector, Submitter},
+    mm,
+    pi, //
+};
 
 /// Part of a mapped device.
 #[derive(Clone, Copy)]
 pub struct Extent(bindings::sp_extent);
 
 impl Extent {
-    /// `bytes` bytes of the mapped device with the number `device` (`dev_t`), from `sector` (of 512
-    /// bytes) on.
-    pub fn new(device: u32, sector: u64, bytes: u32) -> Self {
+    /// `bytes` bytes of the mapped device with the number `device` (`dev_t`), from `sector` on.
+    pub fn new(device: u32, sector: Sector, bytes: u32) -> Self {
         Self(bindings::sp_extent {
             dev: device,
             sectors: bytes >> bindings::SECTOR_SHIFT,
-            sector,
+            sector: sector.number(),
         })
     }
 
-    /// The first sector, of 512 bytes.
-    pub fn sector(&self) -> u64 {
-        self.0.sector
+    /// The first sector.
+    pub fn sector(&self) -> Sector {
+        Sector::new(self.0.sector)
     }
 }
 
@@ -30,7 +34,7 @@ impl Extent {
 /// from. Any context.
 pub fn unstable_write(extent: &Extent, to: &Region<'_>, change: &Change, submitter: &Submitter) {
     let raw = bindings::sp_change {
-        lower_sector: to.sector,
+        lower_sector: to.sector.number(),
         lower: to.device.number(),
         first: change.first as u32,
         last: change.last as u32,

@@ -2,7 +2,7 @@
 
 //! Writes in flight, and reads that wait for them.
 
-use crate::bindings;
+use crate::{bindings, block::Sector};
 use core::{ops::Range, ptr::NonNull};
 use kernel::{
     new_condvar, new_spinlock,
@@ -50,18 +50,18 @@ pub(super) struct Writes {
 /// What is watched for.
 #[derive(Clone)]
 struct Watched {
-    /// Sectors (of 512 bytes) of the device below.
-    sectors: Range<u64>,
+    /// Sectors of the device below.
+    sectors: Range<Sector>,
     /// The sectors among them of the writes that came, and those in between; empty if none came.
-    disturbed: Range<u64>,
+    disturbed: Range<Sector>,
 }
 
-fn intersection(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
+fn intersection(a: &Range<Sector>, b: &Range<Sector>) -> Range<Sector> {
     a.start.max(b.start)..a.end.min(b.end)
 }
 
 /// The smallest range with both in it.
-fn hull(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
+fn hull(a: &Range<Sector>, b: &Range<Sector>) -> Range<Sector> {
     if a.is_empty() {
         return b.clone();
     }
@@ -114,13 +114,13 @@ impl Writes {
         })
     }
 
-    /// Says that a write to `sectors` (of 512 bytes, of the device below) is about to be sent down.
+    /// Says that a write to `sectors` (of the device below) is about to be sent down.
     /// Does not sleep; process context.
     ///
     /// # Safety
     ///
     /// `self` must outlive the result.
-    pub(super) unsafe fn enter(&self, sectors: Range<u64>) -> InFlight {
+    pub(super) unsafe fn enter(&self, sectors: Range<Sector>) -> InFlight {
         // INVARIANT: Entered right here; the caller vouches for the rest.
         let in_flight = InFlight {
             // SAFETY: By the type invariant it is initialised. What is returned is the address of a
@@ -136,7 +136,7 @@ impl Writes {
     }
 
     #[cold]
-    fn disturb(&self, sectors: &Range<u64>) {
+    fn disturb(&self, sectors: &Range<Sector>) {
         for watched in self.watches.lock().iter_mut().flatten() {
             let hit = intersection(&watched.sectors, sectors);
             if !hit.is_empty() {
@@ -146,11 +146,11 @@ impl Writes {
     }
 
     /// Waits until each write that is in flight now has settled, and watches for those to `sectors`
-    /// (of 512 bytes, of the device below) that come from now on. Sleeps.
-    pub(super) fn watch(&self, sectors: Range<u64>) -> Watch<'_> {
+    /// (of the device below) that come from now on. Sleeps.
+    pub(super) fn watch(&self, sectors: Range<Sector>) -> Watch<'_> {
         let slot = self.take_slot(Watched {
             sectors,
-            disturbed: 0..0,
+            disturbed: Sector::default()..Sector::default(),
         });
         // INVARIANT: The slot was taken right here.
         let watch = Watch { writes: self, slot };
@@ -193,9 +193,9 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Whether a write came to any of these `sectors` (of 512 bytes, of the device below) since the
+    /// Whether a write came to any of these `sectors` (of the device below) since the
     /// watch began. It may say so where one came to both sides of them. Does not sleep.
-    pub(super) fn is_disturbed(&self, sectors: Range<u64>) -> bool {
+    pub(super) fn is_disturbed(&self, sectors: Range<Sector>) -> bool {
         let watches = self.writes.watches.lock();
         // By the type invariant there is one.
         let watched = watches.get(self.slot).and_then(Option::as_ref);

@@ -9,6 +9,7 @@ use crate::{
         dm::{instance::Instance, Target},
         Bio,
         Device,
+        Sector,
         Status, //
     },
 };
@@ -51,10 +52,10 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
         }
     }
 
-    /// The first sector, in units of 512 bytes, relative to the start of the target. 0 where the bio is
-    /// for no sector, as a flush is.
-    pub fn sector(&self) -> u64 {
-        self.bio.sector().saturating_sub(self.instance.begin)
+    /// The first sector, relative to the start of the target. 0 where the bio is for no sector, as a
+    /// flush is.
+    pub fn sector(&self) -> Sector {
+        Sector::new(self.bio.sector().since(self.instance.begin))
     }
 
     /// Leaves all but the first `bytes` bytes of data for another I/O, which device mapper comes
@@ -77,8 +78,8 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
         iter.bi_size = iter.bi_size.min(bytes);
     }
 
-    /// Sends the bio to `sector` (of 512 bytes) of `device`.
-    pub fn remap(self, device: &Device, sector: u64) -> Mapped {
+    /// Sends the bio to `sector` of `device`.
+    pub fn remap(self, device: &Device, sector: Sector) -> Mapped {
         self.bio.remap(device, sector);
         Mapped(bindings::SP_DM_MAPIO_REMAPPED)
     }

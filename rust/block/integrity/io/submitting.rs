@@ -3,20 +3,18 @@
 //! What can be done with the data and metadata of an I/O that is to be mapped.
 
 use super::{enough, Target};
-use crate::{
-    bindings,
-    block::{
-        dm::{Io, Mapped, Submitting},
-        integrity::{
-            pool::AllocMode,
-            private::PrivateBio,
-            region::Attached,
-            Payload, //
-            Region,
-        },
-        Device,
-        Status, //
+use crate::block::{
+    dm::{Io, Mapped, Submitting},
+    integrity::{
+        pool::AllocMode,
+        private::PrivateBio,
+        region::Attached,
+        Payload, //
+        Region,
     },
+    Device,
+    Sector,
+    Status, //
 };
 
 impl<'a, T: Target> Io<'a, T, Submitting> {
@@ -137,22 +135,22 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
     /// Says that the I/O is about to be sent down, if it is one that reads may have to wait for.
     ///
     /// It waits for nothing then that a read may hold; see [`watch_writes`](Io::watch_writes).
-    fn enter(&mut self, sector: u64) {
+    fn enter(&mut self, sector: Sector) {
         if !self.bio().stores() {
             return;
         }
-        let sectors = match u64::from(self.data_bytes() >> bindings::SECTOR_SHIFT) {
+        let sectors = match self.data_bytes() {
             // What is said about a zone may be about all of them.
-            0 => 0..u64::MAX,
-            sectors => sector..sector.saturating_add(sectors),
+            0 => Sector::default()..Sector::new(u64::MAX),
+            bytes => sector..sector.skip_bytes(bytes),
         };
         // SAFETY: It leaves when the I/O ends at the latest, and the pools outlive that.
         let in_flight = unsafe { self.pools().writes.enter(sectors) };
         *self.metadata().project().in_flight = Some(in_flight);
     }
 
-    /// Sends the bio to `sector` (of 512 bytes) of `device`, as one that reads may have to wait for.
-    pub fn send(mut self, device: &Device, sector: u64) -> Mapped {
+    /// Sends the bio to `sector` of `device`, as one that reads may have to wait for.
+    pub fn send(mut self, device: &Device, sector: Sector) -> Mapped {
         self.enter(sector);
         self.remap(device, sector)
     }

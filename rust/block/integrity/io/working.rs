@@ -16,6 +16,7 @@ use crate::{
             Payload, //
             Region,
         },
+        Sector,
         Status, //
     },
     pi, //
@@ -267,7 +268,6 @@ impl Reread<'_> {
 }
 
 /// The sectors of the `bytes` bytes at `from`.
-fn sectors(from: &Region<'_>, bytes: u32) -> Range<u64> {
-    let sectors = u64::from(bytes >> bindings::SECTOR_SHIFT);
-    from.sector..from.sector.saturating_add(sectors)
+fn sectors(from: &Region<'_>, bytes: u32) -> Range<Sector> {
+    from.sector..from.sector.skip_bytes(bytes)
 }
