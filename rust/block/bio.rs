@@ -40,16 +40,19 @@ impl Bio {
     }
 
     /// The operation, one of the `REQ_OP_` values.
+    #[inline]
     pub fn op(&self) -> u32 {
         self.opf() & bindings::SP_REQ_OP_MASK
     }
 
     /// Whether this is a read.
+    #[inline]
     pub fn is_read(&self) -> bool {
         self.op() == bindings::req_op_REQ_OP_READ && self.bytes() != 0
     }
 
     /// Whether the bio would rather end with [`Status::AGAIN`] than wait.
+    #[inline]
     pub fn is_nowait(&self) -> bool {
         self.opf() & bindings::SP_REQ_NOWAIT != 0
     }
@@ -79,6 +82,7 @@ impl Bio {
     }
 
     /// Whether the data is to be written as a whole or not at all.
+    #[inline]
     pub fn is_atomic(&self) -> bool {
         self.opf() & bindings::SP_REQ_ATOMIC != 0
     }
@@ -102,29 +106,34 @@ impl Bio {
     }
 
     /// Whether this is a write that carries data: not a flush, a discard or the like.
+    #[inline]
     pub fn is_data_write(&self) -> bool {
         self.is_write() && self.bytes() != 0
     }
 
     /// Whether the device below is to encrypt the data.
+    #[inline]
     pub fn has_crypt_context(&self) -> bool {
         // SAFETY: By the type invariant the bio is valid.
         unsafe { bindings::sp_bio_has_crypt_ctx(self.as_raw()) }
     }
 
     /// The first sector of the bio's device.
+    #[inline]
     pub fn sector(&self) -> Sector {
         // SAFETY: By the type invariant the bio is valid and not changed meanwhile.
         Sector::new(unsafe { (*self.as_raw()).bi_iter.bi_sector })
     }
 
     /// The bytes of data still to be transferred.
+    #[inline]
     pub fn bytes(&self) -> u32 {
         // SAFETY: By the type invariant the bio is valid and not changed meanwhile.
         unsafe { (*self.as_raw()).bi_iter.bi_size }
     }
 
     /// The bytes of data still to be transferred, in sectors of 512 bytes.
+    #[inline]
     pub fn sectors(&self) -> u32 {
         self.bytes() >> bindings::SECTOR_SHIFT
     }

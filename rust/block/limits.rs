@@ -21,16 +21,19 @@ impl QueueLimits {
 
     /// Whether a filesystem above is to leave a page alone while it is being written
     /// (`BLK_FEAT_STABLE_WRITES`).
+    #[inline]
     pub fn set_stable_writes(&mut self, on: bool) {
         self.set(bindings::SP_BLK_FEAT_STABLE_WRITES, on);
     }
 
     /// Whether completions can be polled for (`BLK_FEAT_POLL`).
+    #[inline]
     pub fn set_poll(&mut self, on: bool) {
         self.set(bindings::SP_BLK_FEAT_POLL, on);
     }
 
     /// Shows no integrity profile: what comes from above has no payload then.
+    #[inline]
     pub fn hide_integrity(&mut self) {
         self.0.integrity = bindings::blk_integrity::default();
     }

@@ -24,16 +24,19 @@ impl Status {
     pub const AGAIN: Self = Self(bindings::SP_BLK_STS_AGAIN);
 
     /// Whether the bio succeeded.
+    #[inline]
     pub fn is_ok(self) -> bool {
         self == Self::OK
     }
 
     /// The number of the status, a `blk_status_t`.
+    #[inline]
     pub fn code(self) -> u8 {
         self.0
     }
 
     /// The status with this number.
+    #[inline]
     pub fn from_code(code: u8) -> Self {
         Self(code)
     }

@@ -20,11 +20,13 @@ impl Submitter {
     }
 
     /// The number of the thread.
+    #[inline]
     pub fn pid(&self) -> i32 {
         self.0.pid
     }
 
     /// The number of its process.
+    #[inline]
     pub fn process(&self) -> i32 {
         self.0.tgid
     }

@@ -26,6 +26,7 @@ impl TableError {
     }
 
     /// The line is right, but something failed.
+    #[inline]
     pub fn failed(text: &'static CStr, error: Error) -> Self {
         Self { text, error }
     }
@@ -88,27 +89,32 @@ impl Setup<'_> {
     }
 
     /// The first sector of the mapped device that is the target's.
+    #[inline]
     pub fn begin(&self) -> Sector {
         Sector::new(self.ti().begin)
     }
 
     /// The length of the target in sectors of 512 bytes.
+    #[inline]
     pub fn len(&self) -> u64 {
         self.ti().len
     }
 
     /// Whether the target is empty, which device mapper does not allow.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The number (`dev_t`) of the mapped device that the target is to be part of.
+    #[inline]
     pub fn mapped_device(&self) -> u32 {
         // SAFETY: By the type invariant the target is valid and has a table, which has a device.
         unsafe { bindings::sp_dm_target_dev(self.ti.as_ptr()) }
     }
 
     /// Whether the mapped device shows an integrity profile already, by the table that it has.
+    #[inline]
     pub fn shows_profile(&self) -> bool {
         // SAFETY: By the type invariant the target is valid and has a table, which has a device.
         unsafe { bindings::sp_dm_target_shows_profile(self.ti.as_ptr()) }
@@ -125,6 +131,7 @@ impl Setup<'_> {
     }
 
     /// Has device mapper make writes of zone appends, so that each write knows its sectors.
+    #[inline]
     pub fn set_emulate_zone_append(&mut self, on: bool) {
         self.ti_mut().set_emulate_zone_append(on);
     }
