@@ -48,8 +48,8 @@ use crate::block::{
         self,
         longest_whole,
         trace::{self, Extent},
-        Pools, //
-        Region,
+        Pools,
+        Region, //
     },
     Device,
     Profile,

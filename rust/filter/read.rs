@@ -7,8 +7,8 @@ use super::{
     completion::{self, Doubt, Event, Outcome, Verdict},
     outcome,
     status,
-    StablePi, //
-    State,
+    StablePi,
+    State, //
 };
 use crate::{
     block::{

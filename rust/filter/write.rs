@@ -8,8 +8,8 @@ use super::{
     outcome,
     policy::{self, WritePath},
     status,
-    StablePi, //
-    State,
+    StablePi,
+    State, //
 };
 use crate::{
     block::{
@@ -25,8 +25,8 @@ use crate::{
         integrity::{
             trace,
             Change,
-            Payload, //
-            Region,
+            Payload,
+            Region, //
         },
         Sector,
         Status,

@@ -10,8 +10,8 @@ use super::{
     writes::InFlight,
     MetadataError,
     Payload,
-    Pools, //
-    Region,
+    Pools,
+    Region, //
 };
 use crate::{
     bindings,
@@ -71,7 +71,7 @@ impl<S: Default> Default for IoData<S> {
 ///
 /// # Invariants
 ///
-/// `attached` is a bio in whose phase nothing else uses it, or one in flight.
+/// `attached` is the I/O's own bio, which is there for longer than this.
 #[pin_data(PinnedDrop)]
 struct IoMetadata {
     /// What is attached to a bio while that is in flight.

@@ -9,8 +9,8 @@ use crate::block::{
         pool::AllocMode,
         private::PrivateBio,
         region::Attached,
-        Payload, //
-        Region,
+        Payload,
+        Region, //
     },
     Device,
     Sector,

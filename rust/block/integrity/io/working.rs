@@ -13,8 +13,8 @@ use crate::{
             region::Attached,
             writes,
             MetadataError,
-            Payload, //
-            Region,
+            Payload,
+            Region, //
         },
         Sector,
         Status, //
