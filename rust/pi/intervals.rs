@@ -63,38 +63,51 @@ impl Intervals {
         &self.format
     }
 
-    /// Takes a segment of data, and calls `complete` with index and guard of each interval that
-    /// ends in it; the guard covers the data, not yet the metadata in front of the tuple.
-    pub(super) fn push<D: Data + ?Sized>(
-        &mut self,
-        data: &D,
-        mut complete: impl FnMut(u64, Option<Guard>),
-    ) -> Result<(), Overrun> {
-        let len = data.len();
+    /// The number of whole intervals that a segment of `len` bytes begins with: none where an
+    /// interval has begun already, or where there is metadata around a tuple.
+    ///
+    /// Those can be done without what is kept here, and be [skipped](Self::skip) then.
+    pub(super) fn whole(&self, len: usize) -> Result<usize, Overrun> {
         let room = self.room();
         if len as u64 > room {
             return Err(Overrun { room });
         }
+        let is_bare = self.format.metadata_size() == self.format.tuple_size();
+        Ok(if self.filled == 0 && is_bare {
+            len >> self.format.interval_exp()
+        } else {
+            0
+        })
+    }
 
-        let interval = self.format.interval();
-        let mut at = 0;
+    /// The index of the next interval.
+    pub(super) fn index(&self) -> u64 {
+        self.done
+    }
+
+    /// Says that `whole` intervals are complete, as many as [`whole`](Self::whole) said at the most.
+    pub(super) fn skip(&mut self, whole: usize) {
+        self.done += whole as u64;
+        self.left -= whole as u64;
+    }
+
+    /// Takes a segment of data from byte `at` on, for which there is [room](Self::whole), and calls
+    /// `complete` with index and guard of each interval that ends in it; the guard covers the data, not
+    /// yet the metadata in front of the tuple.
+    pub(super) fn push<D: Data + ?Sized>(
+        &mut self,
+        data: &D,
+        mut at: usize,
+        mut complete: impl FnMut(u64, Option<Guard>),
+    ) {
+        let len = data.len();
         while at < len {
-            // Most intervals come as a whole, which takes nothing that is kept.
-            if self.filled == 0 && len - at >= interval {
-                let guard = self
-                    .guard
-                    .map(|guard| guard.update(data, at..at + interval));
-                complete(self.advance(), guard);
-                at += interval;
-                continue;
-            }
             at = self.take(data, at..len);
-            if self.filled == interval {
+            if self.filled == self.format.interval() {
                 let (index, guard) = self.next();
                 complete(index, guard);
             }
         }
-        Ok(())
     }
 
     /// The number of complete intervals.

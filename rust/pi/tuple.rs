@@ -72,7 +72,11 @@ impl Tuple {
             && (format.has_ref_tag() || self.reference == format.ref_tag_mask())
     }
 
-    fn from_t10(&[g0, g1, a0, a1, r0, r1, r2, r3]: &[u8; 8], guard: fn([u8; 2]) -> u16) -> Self {
+    #[inline]
+    pub(super) fn from_t10(
+        &[g0, g1, a0, a1, r0, r1, r2, r3]: &[u8; 8],
+        guard: fn([u8; 2]) -> u16,
+    ) -> Self {
         Self {
             guard: guard([g0, g1]).into(),
             app: u16::from_be_bytes([a0, a1]),
@@ -80,14 +84,16 @@ impl Tuple {
         }
     }
 
-    fn to_t10(self, guard: fn(u16) -> [u8; 2]) -> [u8; 8] {
+    #[inline]
+    pub(super) fn to_t10(self, guard: fn(u16) -> [u8; 2]) -> [u8; 8] {
         let [g0, g1] = guard(self.guard as u16);
         let [a0, a1] = self.app.to_be_bytes();
         let [r0, r1, r2, r3] = (self.reference as u32).to_be_bytes();
         [g0, g1, a0, a1, r0, r1, r2, r3]
     }
 
-    fn from_crc64(tuple: &[u8; 16]) -> Self {
+    #[inline]
+    pub(super) fn from_crc64(tuple: &[u8; 16]) -> Self {
         let &[g0, g1, g2, g3, g4, g5, g6, g7, a0, a1, r0, r1, r2, r3, r4, r5] = tuple;
         Self {
             guard: u64::from_be_bytes([g0, g1, g2, g3, g4, g5, g6, g7]),
@@ -96,7 +102,8 @@ impl Tuple {
         }
     }
 
-    fn to_crc64(self) -> [u8; 16] {
+    #[inline]
+    pub(super) fn to_crc64(self) -> [u8; 16] {
         let [g0, g1, g2, g3, g4, g5, g6, g7] = self.guard.to_be_bytes();
         let [a0, a1] = self.app.to_be_bytes();
         let [_, _, r0, r1, r2, r3, r4, r5] = self.reference.to_be_bytes();
