@@ -3,21 +3,18 @@
 //! Reads and writes past the page cache, which agrees with them.
 
 use super::{
+    lower::Writing,
     queue::NoFs,
     stack::Upper,
     Buffer,
     File,
     FileSystem,
     Inode,
-    Lower,
     Request, //
 };
-use crate::{
-    bindings,
-    mm::{HeldRange, Missing, Pagefault, RangeError, Sleep, StableRange}, //
-};
+use crate::mm::{HeldRange, Missing, RangeError, Sleep, StableRange};
 use core::ops::Range;
-use kernel::{error::to_result, prelude::*};
+use kernel::prelude::*;
 
 impl Request<'_> {
     /// Reads from the file below without a page cache, at this position. Sleeps; no folio is locked.
@@ -114,49 +111,5 @@ fn renew<T: FileSystem>(file: &Upper<File>, held: &HeldRange) {
         if !filled {
             folio.remove();
         }
-    }
-}
-
-impl<'a> Lower<'a> {
-    /// Keeps the filesystem from being frozen until the guard is dropped. Sleeps while it is. To be
-    /// taken before all locks of the filesystem, and before those of folios above it.
-    pub fn start_write(self) -> Writing<'a> {
-        // SAFETY: The file is valid.
-        unsafe { bindings::sp_file_start_write(self.as_raw()) };
-        Writing(self.file())
-    }
-}
-
-/// The right to write to a file. See [`Lower::start_write`].
-pub struct Writing<'a>(&'a File);
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        // SAFETY: It was started when this was made.
-        unsafe { bindings::sp_file_end_write(self.0.as_raw()) };
-    }
-}
-
-impl Upper<File> {
-    /// Sets the times of a file that is being written to, below. Sleeps.
-    pub fn touch(&self) -> Result {
-        let _writing = self.lower().start_write();
-        self.update_time()
-    }
-
-    /// The same for a page fault.
-    pub(super) fn touch_fault(&self) -> Result {
-        let lower = self.lower();
-        let _store = Pagefault::start(lower.inode().cache());
-        self.update_time()
-    }
-
-    fn update_time(&self) -> Result {
-        to_result(self.lower().act(|file| {
-            // SAFETY: The file is valid.
-            unsafe { bindings::file_update_time(file) }
-        }))?;
-        self.inode().copy_attributes();
-        Ok(())
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `file_operations`, of regular files and of directories.
+//! `file_operations` of regular files, and what is kept with an open file.
 
 use super::{
     not_supported,
-    stack::{self, Upper},
+    stack::Upper,
     Buffer,
     Dentry,
     File,
@@ -21,9 +21,60 @@ use core::{marker::PhantomData, mem::MaybeUninit};
 use kernel::{
     error::{from_result, to_result},
     ffi::{c_int, c_long, c_uint, c_ulong},
+    fs::LocalFile,
     prelude::*,
     sync::aref::ARef, //
 };
+
+impl Upper<File> {
+    /// # Safety
+    ///
+    /// As for [`File::from_raw`]; and it must be of a filesystem of this library, and open.
+    pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::file) -> &'a Self {
+        // INVARIANT: By the requirements.
+        // SAFETY: As above, and the type is transparent.
+        unsafe { &*raw.cast() }
+    }
+
+    /// The inode.
+    pub fn inode(&self) -> &Upper<Inode> {
+        // SAFETY: By type invariant; a file keeps its inode.
+        unsafe { Upper::<Inode>::from_raw(File::inode(self).as_raw()) }
+    }
+
+    /// The open file with that descriptor; EXDEV if it is no regular file of the same filesystem as
+    /// this one.
+    pub fn sibling(&self, descriptor: u32) -> Result<ARef<Self>> {
+        let file = LocalFile::fget(descriptor)?;
+        // SAFETY: It keeps the file.
+        let file = unsafe { File::from_raw(file.as_ptr()) };
+        if file.inode().raw_super() != self.inode().raw_super() || !file.inode().is_regular() {
+            return Err(EXDEV);
+        }
+        // SAFETY: It is an open file of this filesystem; the type is transparent.
+        Ok(unsafe { Self::from_raw(file.as_raw()) }.into())
+    }
+
+    /// Whether it can be written to, and its inode is written back.
+    pub(super) fn is_written_back(&self) -> bool {
+        self.is_writable() && self.inode().is_regular()
+    }
+
+    /// The file below.
+    pub fn lower(&self) -> Lower<'_> {
+        // SAFETY: It was put there when this was opened, and stays until this is released.
+        Lower::new(unsafe { File::from_raw((*self.as_raw()).private_data.cast()) })
+    }
+
+    /// Writes back what is dirty in the range (the last byte is part of it), waits for that, and
+    /// says what has failed since this file was last asked. Sleeps.
+    pub fn write_and_wait(&self, range: core::ops::RangeInclusive<i64>) -> Result {
+        // SAFETY: The file is valid.
+        to_result(unsafe {
+            bindings::file_write_and_wait_range(self.as_raw(), *range.start(), *range.end())
+        })
+    }
+}
 
 pub(super) struct Operations<T>(PhantomData<T>);
 
@@ -31,7 +82,7 @@ pub(super) struct Operations<T>(PhantomData<T>);
 impl<T: FileSystem> Operations<T> {
     pub(super) const REGULAR: bindings::file_operations = bindings::file_operations {
         open: Some(Self::open),
-        release: Some(stack::close),
+        release: Some(close),
         llseek: Some(Self::llseek),
         read_iter: Some(Self::read_iter),
         write_iter: Some(Self::write_iter),
@@ -43,17 +94,6 @@ impl<T: FileSystem> Operations<T> {
         unlocked_ioctl: Some(Self::ioctl),
         compat_ioctl: bindings::compat_ptr_ioctl,
         fop_flags: bindings::SP_FOP_DONTCACHE,
-        // SAFETY: NULL is right for an operation that there is not.
-        ..unsafe { MaybeUninit::zeroed().assume_init() }
-    };
-
-    pub(super) const DIRECTORY: bindings::file_operations = bindings::file_operations {
-        open: Some(Self::open_directory),
-        release: Some(stack::close),
-        llseek: Some(Self::llseek_directory),
-        read: Some(bindings::generic_read_dir),
-        iterate_shared: Some(Self::iterate),
-        fsync: Some(Self::fsync_directory),
         // SAFETY: NULL is right for an operation that there is not.
         ..unsafe { MaybeUninit::zeroed().assume_init() }
     };
@@ -83,22 +123,6 @@ impl<T: FileSystem> Operations<T> {
                 inode.begin_writing(dentry.lower()?)?;
             }
             bindings::sp_file_set_modes(file, lower.can_direct());
-            (*file).private_data = ARef::into_raw(lower).as_ptr().cast();
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for a file of this library.
-    unsafe extern "C" fn open_directory(
-        _: *mut bindings::inode,
-        file: *mut bindings::file,
-    ) -> c_int {
-        // SAFETY: The caller passes a file that is being opened.
-        from_result(|| unsafe {
-            let dentry = Upper::<Dentry>::from_raw((*file).__bindgen_anon_1.f_path.dentry);
-            let lower = dentry.path()?.open(0, &dentry.layer().rights()?)?;
             (*file).private_data = ARef::into_raw(lower).as_ptr().cast();
             Ok(0)
         })
@@ -166,44 +190,6 @@ impl<T: FileSystem> Operations<T> {
     /// # Safety
     ///
     /// To be called by the kernel, for a file of this library.
-    unsafe extern "C" fn llseek_directory(
-        file: *mut bindings::file,
-        offset: i64,
-        whence: c_int,
-    ) -> i64 {
-        // SAFETY: The caller passes it, with its position locked; the one below is used by it only.
-        let upper = unsafe { Upper::<File>::from_raw(file) };
-        // SAFETY: As above.
-        upper.lower().act(|lower| unsafe {
-            (*lower).f_pos = (*file).f_pos;
-            let offset = bindings::vfs_llseek(lower, offset, whence);
-            if offset >= 0 {
-                (*file).f_pos = offset;
-            }
-            offset
-        })
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for a file of this library.
-    unsafe extern "C" fn iterate(
-        file: *mut bindings::file,
-        context: *mut bindings::dir_context,
-    ) -> c_int {
-        // SAFETY: The caller passes both, with the position locked; the one below is used by it
-        // only.
-        let upper = unsafe { Upper::<File>::from_raw(file) };
-        // SAFETY: As above.
-        upper.lower().act(|lower| unsafe {
-            (*lower).f_pos = (*context).pos;
-            bindings::iterate_dir(lower, context)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for a file of this library.
     unsafe extern "C" fn fsync(
         file: *mut bindings::file,
         start: i64,
@@ -213,20 +199,6 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes it.
         let file = unsafe { Upper::<File>::from_raw(file) };
         from_result(|| T::fsync(file, start..=end, datasync != 0).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for a file of this library.
-    unsafe extern "C" fn fsync_directory(
-        file: *mut bindings::file,
-        start: i64,
-        end: i64,
-        datasync: c_int,
-    ) -> c_int {
-        // SAFETY: The caller passes it.
-        let file = unsafe { Upper::<File>::from_raw(file) };
-        from_result(|| file.lower().sync(start..=end, datasync != 0).map(|()| 0))
     }
 
     /// # Safety
@@ -300,57 +272,18 @@ fn may_wait(request: &Request<'_>, would: bool, refused: Error) -> Result {
     Ok(())
 }
 
-impl Upper<File> {
-    /// What writing to a file takes from it: set-user-ID bits and capabilities, as far as the caller
-    /// may not leave them there. Sleeps; the inode is locked.
-    pub fn remove_privileges(&self) -> Result {
-        let lower = self.lower();
-        // SAFETY: The inode is valid.
-        if unsafe { bindings::sp_inode_has_no_privileges(lower.inode().as_raw()) } {
-            return Ok(());
-        }
-        let _writing = lower.start_write();
-        let _lock = lower.inode().lock();
-        // SAFETY: The file is valid, and its inode locked.
-        let result = to_result(unsafe { bindings::file_remove_privs(lower.as_raw()) });
-        self.inode().copy_attributes();
-        result
+/// `file_operations.release`
+///
+/// # Safety
+///
+/// To be called by the kernel, for an open file of this library.
+pub(super) unsafe extern "C" fn close(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: The caller passes it.
+    let upper = unsafe { Upper::<File>::from_raw(file) };
+    if upper.is_written_back() {
+        upper.inode().end_writing();
     }
-
-    /// Writes back what is dirty in the range (the last byte is part of it), waits for that, and
-    /// says what has failed since this file was last asked. Sleeps.
-    pub fn write_and_wait(&self, range: core::ops::RangeInclusive<i64>) -> Result {
-        // SAFETY: The file is valid.
-        to_result(unsafe {
-            bindings::file_write_and_wait_range(self.as_raw(), *range.start(), *range.end())
-        })
-    }
-}
-
-impl Lower<'_> {
-    /// fsync(2), of a range of bytes. Sleeps.
-    pub fn sync(&self, range: core::ops::RangeInclusive<i64>, datasync: bool) -> Result {
-        // SAFETY: The file is valid.
-        to_result(self.act(|file| unsafe {
-            bindings::vfs_fsync_range(file, *range.start(), *range.end(), datasync.into())
-        }))
-    }
-
-    /// fallocate(2). Sleeps.
-    pub fn allocate(&self, mode: u32, offset: i64, length: i64) -> Result {
-        to_result(self.act(|file| {
-            // SAFETY: The file is valid.
-            unsafe { bindings::vfs_fallocate(file, mode as c_int, offset, length) }
-        }))
-    }
-
-    /// lseek(2). Sleeps. Only for a file whose position nobody else uses.
-    pub fn seek(&self, offset: i64, whence: c_int) -> Result<i64> {
-        // SAFETY: The file is valid.
-        let offset = self.act(|file| unsafe { bindings::vfs_llseek(file, offset, whence) });
-        if offset < 0 {
-            return Err(Error::from_errno(offset as c_int));
-        }
-        Ok(offset)
-    }
+    // SAFETY: It was put there when the file was opened.
+    unsafe { bindings::fput((*file).private_data.cast()) };
+    0
 }

@@ -1,27 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `inode_operations`: names, which are those below.
+//! Which operations an inode has.
 
 use super::{
     aops,
     attributes,
+    directory,
     file,
-    names,
     stack::Upper,
-    stale,
     Dentry,
-    File,
     FileSystem,
-    Inode,
-    WriteAccess, //
+    Inode, //
 };
 use crate::bindings;
-use core::{marker::PhantomData, mem::MaybeUninit, ptr};
+use core::{marker::PhantomData, mem::MaybeUninit};
 use kernel::{
-    error::{from_result, to_result},
-    ffi::{c_char, c_int, c_uint},
-    prelude::*,
-    sync::aref::ARef, //
+    ffi::c_char,
+    prelude::*, //
 };
 
 /// Gives a new inode its operations.
@@ -43,7 +38,7 @@ pub(super) fn prepare<T: FileSystem>(inode: &Upper<Inode>) {
                 bindings::sp_inode_prepare_mapping(raw);
             }
             bindings::SP_S_IFDIR => {
-                (*raw).__bindgen_anon_3.i_fop = &file::Operations::<T>::DIRECTORY;
+                (*raw).__bindgen_anon_3.i_fop = &directory::OPERATIONS;
             }
             bindings::SP_S_IFLNK => {}
             _ => bindings::init_special_inode(raw, (*raw).i_mode, (*raw).i_rdev),
@@ -51,101 +46,8 @@ pub(super) fn prepare<T: FileSystem>(inode: &Upper<Inode>) {
     }
 }
 
-/// Names are here, attributes in [`attributes`](super::attributes).
+/// Names are in [`entries`](super::entries), attributes in [`attributes`](super::attributes).
 pub(super) struct Operations<T>(PhantomData<T>);
-
-/// A name that is about to change: its directory and itself, here; and what is below.
-struct Name<'a> {
-    parent: ARef<Upper<Dentry>>,
-    entry: &'a Upper<Dentry>,
-}
-
-impl<'a> Name<'a> {
-    /// # Safety
-    ///
-    /// `raw` must be a dentry of this library, valid for `'a`.
-    unsafe fn from_raw(raw: *mut bindings::dentry) -> Self {
-        // SAFETY: The caller vouches for it.
-        let entry = unsafe { Upper::<Dentry>::from_raw(raw) };
-        Self {
-            parent: entry.parent(),
-            entry,
-        }
-    }
-
-    /// The directory below, and the name in it.
-    fn lower(&self) -> Result<(&Dentry, &Dentry)> {
-        Ok((self.parent.lower()?, self.entry.lower()?))
-    }
-
-    /// Calls `below` with both, while what is below can be written to, and then `above`, which does
-    /// here what has been done there: to others that is one change. Then the directory has the
-    /// attributes that it got below.
-    ///
-    /// Where the name is not what it was when it was looked up, it is looked up again: ESTALE, with
-    /// which the kernel repeats the walk.
-    fn change<R>(
-        &self,
-        below: impl FnOnce(&WriteAccess<'_>, &Dentry, &Dentry) -> Result<R>,
-        above: impl FnOnce(R) -> Result,
-    ) -> Result {
-        let write = self.entry.layer().lower().want_write()?;
-        let (dir, entry) = self.lower()?;
-        let parent = self.parent.inode().ok_or_else(stale)?;
-        let _changing = parent.change_names();
-        let result = below(&write, dir, entry).and_then(above);
-        parent.copy_attributes();
-        result.inspect_err(|error| {
-            if *error == stale() {
-                self.forget();
-            }
-        })
-    }
-
-    /// The next one who needs the name looks it up.
-    fn forget(&self) {
-        // SAFETY: The dentry is valid.
-        unsafe { bindings::d_drop(self.entry.as_raw()) };
-    }
-
-    /// What the name is to stand for.
-    fn found<T: FileSystem>(&self) -> Result<ARef<Upper<Inode>>> {
-        let lower = self.entry.lower()?.inode().ok_or_else(stale)?;
-        // SAFETY: The dentry is one of this library.
-        let inode = unsafe { Upper::get(self.entry.raw_super(), &lower, prepare::<T>) }?;
-        inode.copy_attributes();
-        Ok(inode)
-    }
-
-    /// Makes the name stand for what it stands for below.
-    fn connect<T: FileSystem>(&self) -> Result {
-        let raw = ARef::into_raw(self.found::<T>()?).cast().as_ptr();
-        // SAFETY: The dentry has no inode yet, since its directory is locked; the reference is given
-        // away.
-        unsafe { bindings::d_instantiate(self.entry.as_raw(), raw) };
-        Ok(())
-    }
-
-    /// What the name stood for has one less now.
-    fn removed(&self) -> Result {
-        if let Some(inode) = self.entry.inode() {
-            inode.copy_attributes();
-        }
-        self.forget();
-        Ok(())
-    }
-
-    /// Makes this name stand for what `new` stands for, or the two change places.
-    fn moved(&self, new: &Self, flags: u32) -> Result {
-        // SAFETY: All that has to be locked for this is, where a rename is called.
-        unsafe { bindings::sp_d_move(self.entry.as_raw(), new.entry.as_raw(), flags) };
-        let changed = [&self.parent, self.entry, new.entry].map(|dentry| dentry.inode());
-        for inode in changed.into_iter().flatten() {
-            inode.copy_attributes();
-        }
-        Ok(())
-    }
-}
 
 /// With the locks that Documentation/filesystems/locking.rst names.
 impl<T: FileSystem> Operations<T> {
@@ -186,246 +88,6 @@ impl<T: FileSystem> Operations<T> {
         rename: Some(Self::rename),
         ..Self::OTHER
     };
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn lookup(
-        _: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        _: c_uint,
-    ) -> *mut bindings::dentry {
-        // SAFETY: The caller passes a dentry that nobody else uses yet, so that it has none below.
-        match unsafe { Self::find(dentry) } {
-            // SAFETY: The reference to the inode is given away.
-            Ok(inode) => unsafe { bindings::d_splice_alias(inode, dentry) },
-            Err(error) => error.to_ptr(),
-        }
-    }
-
-    /// What the name stands for, with a reference that is the caller's.
-    ///
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe fn find(dentry: *mut bindings::dentry) -> Result<*mut bindings::inode> {
-        // SAFETY: As for lookup().
-        let name = unsafe { Name::from_raw(dentry) };
-        let lower = names::lookup(name.parent.lower()?, name.entry)?;
-        let exists = lower.inode().is_some();
-        // SAFETY: As for lookup().
-        unsafe { name.entry.set_lower(lower) };
-        if !exists {
-            return Ok(ptr::null_mut());
-        }
-        Ok(ARef::into_raw(name.found::<T>()?).cast().as_ptr())
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    #[cfg(create_has_excl)]
-    unsafe extern "C" fn create(
-        _: *mut bindings::mnt_idmap,
-        _: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        mode: bindings::umode_t,
-        _: bool,
-    ) -> c_int {
-        // SAFETY: The same.
-        unsafe { Self::make_file(dentry, mode) }
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    #[cfg(not(create_has_excl))]
-    unsafe extern "C" fn create(
-        _: *mut bindings::mnt_idmap,
-        _: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        mode: bindings::umode_t,
-    ) -> c_int {
-        // SAFETY: The same.
-        unsafe { Self::make_file(dentry, mode) }
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe fn make_file(dentry: *mut bindings::dentry, mode: u16) -> c_int {
-        // SAFETY: The caller passes it.
-        let name = unsafe { Name::from_raw(dentry) };
-        from_result(|| {
-            name.change(
-                |write, dir, new| names::create(write, dir, new, mode),
-                |()| name.connect::<T>(),
-            )
-            .map(|()| 0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for a file that is being opened in this library.
-    unsafe extern "C" fn tmpfile(
-        _: *mut bindings::mnt_idmap,
-        _: *mut bindings::inode,
-        file: *mut bindings::file,
-        mode: bindings::umode_t,
-    ) -> c_int {
-        // SAFETY: The caller passes a file with a dentry that nobody else uses yet.
-        let name = unsafe { Name::from_raw(File::from_raw(file).dentry().as_raw()) };
-        from_result(|| {
-            let layer = name.entry.layer();
-            let write = layer.lower().want_write()?;
-            // Whether it may be given a name is looked at here, before anybody asks below.
-            let dir = name.parent.path()?;
-            let lower = names::tmpfile(&write, &dir, mode, &layer.rights()?)?;
-            // SAFETY: As above.
-            unsafe { name.entry.set_lower(lower.dentry().into()) };
-            let inode = ARef::into_raw(name.found::<T>()?).cast().as_ptr();
-            // SAFETY: The dentry has no inode yet; the reference is given away.
-            to_result(unsafe { bindings::sp_tmpfile_finish(file, inode) }).map(|()| 0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn link(
-        old: *mut bindings::dentry,
-        _: *mut bindings::inode,
-        new: *mut bindings::dentry,
-    ) -> c_int {
-        // SAFETY: The caller passes both.
-        let (old, new) = unsafe { (Upper::<Dentry>::from_raw(old), Name::from_raw(new)) };
-        from_result(|| {
-            let lower = old.lower()?;
-            new.change(
-                |write, dir, new| names::link(write, lower, dir, new),
-                |()| new.connect::<T>(),
-            )
-            .map(|()| 0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn unlink(_: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
-        // SAFETY: The caller passes it.
-        let name = unsafe { Name::from_raw(dentry) };
-        from_result(|| name.change(names::unlink, |()| name.removed()).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn rmdir(_: *mut bindings::inode, dentry: *mut bindings::dentry) -> c_int {
-        // SAFETY: The caller passes it.
-        let name = unsafe { Name::from_raw(dentry) };
-        from_result(|| name.change(names::rmdir, |()| name.removed()).map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn symlink(
-        _: *mut bindings::mnt_idmap,
-        _: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        target: *const c_char,
-    ) -> c_int {
-        // SAFETY: The caller passes both.
-        let (name, target) = unsafe { (Name::from_raw(dentry), CStr::from_char_ptr(target)) };
-        from_result(|| {
-            name.change(
-                |write, dir, new| names::symlink(write, dir, new, target),
-                |()| name.connect::<T>(),
-            )
-            .map(|()| 0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn mkdir(
-        _: *mut bindings::mnt_idmap,
-        _: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        mode: bindings::umode_t,
-    ) -> *mut bindings::dentry {
-        // SAFETY: The caller passes it.
-        let name = unsafe { Name::from_raw(dentry) };
-        let made = name.change(
-            |write, dir, new| names::mkdir(write, dir, new, mode),
-            |same| {
-                if same {
-                    return name.connect::<T>();
-                }
-                // The caller looks it up.
-                name.forget();
-                Ok(())
-            },
-        );
-        made.map_or_else(|error| error.to_ptr(), |()| ptr::null_mut())
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn mknod(
-        _: *mut bindings::mnt_idmap,
-        _: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        mode: bindings::umode_t,
-        device: bindings::dev_t,
-    ) -> c_int {
-        // SAFETY: The caller passes it.
-        let name = unsafe { Name::from_raw(dentry) };
-        from_result(|| {
-            name.change(
-                |write, dir, new| names::mknod(write, dir, new, mode, device),
-                |()| name.connect::<T>(),
-            )
-            .map(|()| 0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe extern "C" fn rename(
-        _: *mut bindings::mnt_idmap,
-        _: *mut bindings::inode,
-        old: *mut bindings::dentry,
-        _: *mut bindings::inode,
-        new: *mut bindings::dentry,
-        flags: c_uint,
-    ) -> c_int {
-        // SAFETY: The caller passes both.
-        let (old, new) = unsafe { (Name::from_raw(old), Name::from_raw(new)) };
-        from_result(|| {
-            let (from, to) = (old.lower()?, new.lower()?);
-            let parents = [&old, &new].map(|name| name.parent.inode());
-            // That of the new name is looked after by change().
-            let [Some(from_dir), Some(to_dir)] = &parents else {
-                return Err(stale());
-            };
-            let _changing =
-                (!ptr::eq(from_dir.as_raw(), to_dir.as_raw())).then(|| from_dir.change_names());
-            let renamed = new.change(
-                |write, _, _| names::rename(write, from, to, flags),
-                |()| old.moved(&new, flags),
-            );
-            if renamed == Err(stale()) {
-                old.forget();
-            }
-            renamed.map(|()| 0)
-        })
-    }
 
     /// # Safety
     ///

@@ -33,16 +33,24 @@ mod attributes;
 mod cache;
 mod commit;
 mod commit_set;
+mod dentry;
 mod devices;
 mod direct;
+mod directory;
+mod entries;
 mod file;
 mod folio;
 mod gate;
 mod inode;
+mod lower;
+mod modified;
+mod mount;
 pub mod names;
+mod node;
 mod object;
 mod one_file;
 mod queue;
+mod registration;
 mod request;
 mod rights;
 mod stack;
@@ -64,14 +72,14 @@ pub use self::{
     },
     commit::Committed,
     commit_set::{CommitSet, CommittedSet},
-    direct::Writing,
     folio::within,
+    lower::{Lower, Writing},
     object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
     one_file::OneFile,
+    registration::{Registration, Type},
     request::{Buffer, Request},
-    rights::{Lower, Rights},
+    rights::Rights,
     stack::{Layer, Upper},
-    super_block::{Registration, Type},
     writer::WriterFile,
 };
 

@@ -11,11 +11,10 @@
 //! before, to the caller or to the one who made a page dirty, and is not to fail, or to take
 //! anything from the file, for what the task that moves it may or may not do.
 
-use super::{File, Layer};
+use super::Layer;
 use crate::bindings;
 use core::{
     marker::PhantomData,
-    ops::Deref,
     ptr::{self, NonNull},
     sync::atomic::{AtomicPtr, Ordering}, //
 };
@@ -60,7 +59,7 @@ impl Drop for Assumed<'_> {
     }
 }
 
-fn act<R>(rights: &Credential, f: impl FnOnce() -> R) -> R {
+pub(super) fn act<R>(rights: &Credential, f: impl FnOnce() -> R) -> R {
     let _assumed = Assumed {
         // SAFETY: The credentials stay for longer than this.
         own: unsafe { bindings::sp_override_creds(rights.as_ptr()) },
@@ -100,44 +99,5 @@ impl Layer {
         let raw = NonNull::new(raw.cast_mut()).ok_or(ENOMEM)?;
         // SAFETY: It is a new reference.
         Ok(Rights(unsafe { ARef::from_raw(raw.cast()) }))
-    }
-}
-
-/// A file below. What moves data of it does so with the rights that it was opened with, whatever
-/// task it is done by.
-#[derive(Clone, Copy)]
-pub struct Lower<'a>(&'a File);
-
-impl Deref for Lower<'_> {
-    type Target = File;
-
-    fn deref(&self) -> &File {
-        self.0
-    }
-}
-
-impl<'a> Lower<'a> {
-    /// `file` is what [`Path::open`](super::Path::open) has returned.
-    pub(super) fn new(file: &'a File) -> Self {
-        Self(file)
-    }
-
-    /// Calls `f` with the file, and its rights.
-    pub(super) fn act<R>(self, f: impl FnOnce(*mut bindings::file) -> R) -> R {
-        let raw = self.0.as_raw();
-        // SAFETY: An open file keeps its credentials.
-        let rights = unsafe { Credential::from_ptr((*raw).f_cred) };
-        act(rights, || f(raw))
-    }
-
-    /// Whether limits see it as they see `rights`.
-    pub(super) fn has_limits_of(self, rights: &Rights) -> bool {
-        // SAFETY: Both credentials are valid, since an open file keeps its own.
-        unsafe { bindings::sp_rights_alike((*self.0.as_raw()).f_cred, rights.0.as_ptr()) }
-    }
-
-    /// The file itself, for as long as it is there.
-    pub(super) fn file(self) -> &'a File {
-        self.0
     }
 }

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `dentry_operations`: whether a name is what it is below.
+
+use super::{
+    stack::{layer, Layer, Upper},
+    stale,
+    Dentry,
+    Inode,
+    Path, //
+};
+use crate::bindings;
+use core::{mem::MaybeUninit, ptr};
+use kernel::{
+    error::{from_result, to_result},
+    ffi::{c_char, c_int, c_uint},
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+pub(super) const OPERATIONS: bindings::dentry_operations = bindings::dentry_operations {
+    d_revalidate: Some(revalidate),
+    d_release: Some(release),
+    ..zeroed()
+};
+
+/// Where names can be equal without being the same.
+pub(super) const FOLDING: bindings::dentry_operations = bindings::dentry_operations {
+    d_hash: Some(hash),
+    d_compare: Some(compare),
+    ..OPERATIONS
+};
+
+const fn zeroed() -> bindings::dentry_operations {
+    // SAFETY: NULL is right for an operation that there is not.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+impl Upper<Dentry> {
+    /// # Safety
+    ///
+    /// As for [`Dentry::from_raw`]; and it must be of a filesystem of this library.
+    pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::dentry) -> &'a Self {
+        // INVARIANT: By the requirements.
+        // SAFETY: As above, and the type is transparent.
+        unsafe { &*raw.cast() }
+    }
+
+    /// What the mount is stacked on.
+    pub fn layer(&self) -> &Layer {
+        // SAFETY: By type invariant; a dentry keeps its superblock.
+        unsafe { layer(self.raw_super()) }
+    }
+
+    /// The directory that it is in now.
+    pub fn parent(&self) -> ARef<Self> {
+        // SAFETY: The parent is of the same filesystem; the type is transparent.
+        unsafe { ARef::from_raw(ARef::into_raw(Dentry::parent(self)).cast()) }
+    }
+
+    /// The inode; none if there is nothing of that name.
+    pub fn inode(&self) -> Option<ARef<Upper<Inode>>> {
+        let inode = Dentry::inode(self)?;
+        // SAFETY: The inode is of the same filesystem; the type is transparent.
+        Some(unsafe { ARef::from_raw(ARef::into_raw(inode).cast()) })
+    }
+
+    /// The dentry below; ESTALE while it has none.
+    pub fn lower(&self) -> Result<&Dentry> {
+        // SAFETY: By type invariant. The field is set once, before others see the dentry.
+        let raw: *mut bindings::dentry = unsafe { (*self.as_raw()).d_fsdata.cast() };
+        if raw.is_null() {
+            return Err(stale());
+        }
+        // SAFETY: release() gives the reference back, no sooner.
+        Ok(unsafe { Dentry::from_raw(raw) })
+    }
+
+    /// The place below.
+    pub fn path(&self) -> Result<Path> {
+        self.layer().lower().at(self.lower()?)
+    }
+
+    /// # Safety
+    ///
+    /// Nobody else may know the dentry yet, and it must have none below.
+    pub(super) unsafe fn set_lower(&self, lower: ARef<Dentry>) {
+        let raw = ARef::into_raw(lower).as_ptr();
+        // SAFETY: The caller vouches for it.
+        unsafe { (*self.as_raw()).d_fsdata = raw.cast() };
+    }
+
+    /// Whether it stands for the same below as it does here; `flags` are those of path walking.
+    ///
+    /// While a name is changing here, it has changed below, or has not, and here it is yet to: then
+    /// it is current, as it was for who came a moment before. Only what disagrees while nothing
+    /// changes here has been changed below. Sleeps.
+    fn is_current(&self, flags: u32) -> Result<bool> {
+        let parent = self.parent().inode().ok_or_else(stale)?;
+        let Some(quiet) = parent.names_are_quiet() else {
+            return Ok(true);
+        };
+        let lower = self.lower()?;
+        // SAFETY: The dentry is valid.
+        let asked = unsafe { bindings::sp_d_revalidate(lower.as_raw(), flags) };
+        to_result(asked.min(0))?;
+        let inode = self.inode();
+        let expected = inode
+            .as_ref()
+            .map_or(ptr::null_mut(), |inode| inode.lower().as_raw());
+        // SAFETY: All are valid, and the dentry has one below, as its parent has.
+        let agree = unsafe { bindings::sp_d_agree(self.as_raw(), lower.as_raw(), expected) };
+        if agree && asked > 0 || parent.names_have_changed_since(quiet) {
+            return Ok(true);
+        }
+        // SAFETY: Both are valid.
+        unsafe { bindings::sp_d_drop_moved(self.as_raw(), lower.as_raw()) };
+        Ok(false)
+    }
+}
+
+/// `dentry_operations.d_release`
+///
+/// # Safety
+///
+/// To be called by the kernel, for a dentry of this library.
+pub(super) unsafe extern "C" fn release(dentry: *mut bindings::dentry) {
+    // SAFETY: It was set by set_lower(), or is NULL, which dput() ignores.
+    unsafe { bindings::dput((*dentry).d_fsdata.cast()) };
+}
+
+/// `dentry_operations.d_revalidate`
+///
+/// # Safety
+///
+/// As for [`release`].
+pub(super) unsafe extern "C" fn revalidate(
+    _: *mut bindings::inode,
+    _: *const bindings::qstr,
+    dentry: *mut bindings::dentry,
+    flags: c_uint,
+) -> c_int {
+    if flags & bindings::SP_LOOKUP_RCU != 0 {
+        return ECHILD.to_errno();
+    }
+    // SAFETY: The caller passes a valid dentry of this library.
+    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+    from_result(|| {
+        let current = dentry.is_current(flags)?;
+        if let Some(inode) = dentry.inode().filter(|_| current) {
+            inode.copy_attributes();
+        }
+        Ok(current.into())
+    })
+}
+
+/// `dentry_operations.d_hash`, where the filesystem below has its own.
+///
+/// # Safety
+///
+/// As for [`release`].
+pub(super) unsafe extern "C" fn hash(
+    dentry: *const bindings::dentry,
+    name: *mut bindings::qstr,
+) -> c_int {
+    // SAFETY: The caller passes both; that of the root below looks at its superblock only.
+    unsafe {
+        let dentry = Upper::<Dentry>::from_raw(dentry.cast_mut());
+        bindings::sp_d_hash(dentry.layer().lower.dentry().as_raw(), name)
+    }
+}
+
+/// `dentry_operations.d_compare`, where the filesystem below has its own. The dentry may have none
+/// below yet.
+///
+/// # Safety
+///
+/// As for [`release`].
+pub(super) unsafe extern "C" fn compare(
+    dentry: *const bindings::dentry,
+    len: c_uint,
+    characters: *const c_char,
+    name: *const bindings::qstr,
+) -> c_int {
+    // SAFETY: As for hash().
+    unsafe {
+        let dentry = Upper::<Dentry>::from_raw(dentry.cast_mut());
+        let root = dentry.layer().lower.dentry().as_raw();
+        bindings::sp_d_compare(root, len, characters, name)
+    }
+}

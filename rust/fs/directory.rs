@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `file_operations` of directories, which are read below.
+
+use super::{
+    file,
+    stack::Upper,
+    Dentry,
+    File, //
+};
+use crate::bindings;
+use core::mem::MaybeUninit;
+use kernel::{
+    error::from_result,
+    ffi::c_int,
+    sync::aref::ARef, //
+};
+
+pub(super) const OPERATIONS: bindings::file_operations = bindings::file_operations {
+    open: Some(open),
+    release: Some(file::close),
+    llseek: Some(llseek),
+    read: Some(bindings::generic_read_dir),
+    iterate_shared: Some(iterate),
+    fsync: Some(fsync),
+    // SAFETY: NULL is right for an operation that there is not.
+    ..unsafe { MaybeUninit::zeroed().assume_init() }
+};
+
+/// # Safety
+///
+/// To be called by the kernel, for a file of this library.
+unsafe extern "C" fn open(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: The caller passes a file that is being opened.
+    from_result(|| unsafe {
+        let dentry = Upper::<Dentry>::from_raw((*file).__bindgen_anon_1.f_path.dentry);
+        let lower = dentry.path()?.open(0, &dentry.layer().rights()?)?;
+        (*file).private_data = ARef::into_raw(lower).as_ptr().cast();
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// To be called by the kernel, for a file of this library.
+unsafe extern "C" fn llseek(file: *mut bindings::file, offset: i64, whence: c_int) -> i64 {
+    // SAFETY: The caller passes it, with its position locked; the one below is used by it only.
+    let upper = unsafe { Upper::<File>::from_raw(file) };
+    // SAFETY: As above.
+    upper.lower().act(|lower| unsafe {
+        (*lower).f_pos = (*file).f_pos;
+        let offset = bindings::vfs_llseek(lower, offset, whence);
+        if offset >= 0 {
+            (*file).f_pos = offset;
+        }
+        offset
+    })
+}
+
+/// # Safety
+///
+/// To be called by the kernel, for a file of this library.
+unsafe extern "C" fn iterate(
+    file: *mut bindings::file,
+    context: *mut bindings::dir_context,
+) -> c_int {
+    // SAFETY: The caller passes both, with the position locked; the one below is used by it
+    // only.
+    let upper = unsafe { Upper::<File>::from_raw(file) };
+    // SAFETY: As above.
+    upper.lower().act(|lower| unsafe {
+        (*lower).f_pos = (*context).pos;
+        bindings::iterate_dir(lower, context)
+    })
+}
+
+/// # Safety
+///
+/// To be called by the kernel, for a file of this library.
+unsafe extern "C" fn fsync(
+    file: *mut bindings::file,
+    start: i64,
+    end: i64,
+    datasync: c_int,
+) -> c_int {
+    // SAFETY: The caller passes it.
+    let file = unsafe { Upper::<File>::from_raw(file) };
+    from_result(|| file.lower().sync(start..=end, datasync != 0).map(|()| 0))
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An inode, and what is kept with it.
+
+use super::{
+    gate::Gate,
+    stack::{layer, Layer, Upper},
+    writer::Writer,
+    Inode, //
+};
+use crate::bindings;
+use core::{
+    ptr,
+    ptr::NonNull,
+    sync::atomic::{fence, AtomicBool, AtomicU32, Ordering}, //
+};
+use kernel::{
+    alloc::flags,
+    ffi::{c_int, c_void},
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// What an inode keeps.
+///
+/// Its memory stays until nobody can look at the inode's hash chain any more: `lower` is compared
+/// there, but not followed once the inode has been evicted.
+pub(super) struct Node {
+    lower: *mut bindings::inode,
+    pub(super) writer: Writer,
+    stores: Gate,
+    writeback: Gate,
+    no_room: AtomicBool,
+    /// Of a directory: odd while a name in it is changing.
+    names: AtomicU32,
+}
+
+/// Names that are changing. See [`Upper::<Inode>::change_names`].
+pub(super) struct ChangingNames<'a>(&'a AtomicU32);
+
+impl Drop for ChangingNames<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// What finds or makes an inode.
+struct Wanted {
+    lower: *mut bindings::inode,
+    node: Option<KBox<Node>>,
+}
+
+/// # Safety
+///
+/// To be called by iget5_locked() with a [`Wanted`].
+unsafe extern "C" fn is_wanted(inode: *mut bindings::inode, wanted: *mut c_void) -> c_int {
+    // SAFETY: An inode in the hash has a node; the caller passes the other.
+    let (node, wanted) = unsafe {
+        (
+            &*(*inode).i_private.cast::<Node>(),
+            &*wanted.cast::<Wanted>(),
+        )
+    };
+    ptr::eq(node.lower, wanted.lower).into()
+}
+
+/// # Safety
+///
+/// As for [`is_wanted`].
+unsafe extern "C" fn set_node(inode: *mut bindings::inode, wanted: *mut c_void) -> c_int {
+    // SAFETY: The caller passes it.
+    let wanted = unsafe { &mut *wanted.cast::<Wanted>() };
+    let Some(mut node) = wanted.node.take() else {
+        return ENOMEM.to_errno();
+    };
+    // SAFETY: Whoever wants it has a reference.
+    unsafe { bindings::ihold(wanted.lower) };
+    node.lower = wanted.lower;
+    // SAFETY: The inode is new, and nobody else knows it.
+    unsafe { (*inode).i_private = KBox::into_raw(node).cast() };
+    0
+}
+
+impl Upper<Inode> {
+    /// # Safety
+    ///
+    /// As for [`Inode::from_raw`]; and it must be of a filesystem of this library, and not evicted.
+    pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::inode) -> &'a Self {
+        // INVARIANT: By the requirements.
+        // SAFETY: As above, and the type is transparent.
+        unsafe { &*raw.cast() }
+    }
+
+    /// The inode of `sb` for that one below; `prepare` is called for a new one.
+    ///
+    /// # Safety
+    ///
+    /// `sb` must be a superblock of this library.
+    pub(super) unsafe fn get(
+        sb: *mut bindings::super_block,
+        lower: &Inode,
+        prepare: fn(&Self),
+    ) -> Result<ARef<Self>> {
+        // SAFETY: The caller vouches for it.
+        let expected = unsafe { layer(sb) }.lower.dentry().raw_super();
+        if lower.raw_super() != expected {
+            return Err(EXDEV);
+        }
+        // SAFETY: The inode is valid.
+        if !unsafe { bindings::sp_inode_is_supported(lower.as_raw()) } {
+            return Err(Error::from_errno(-(bindings::EREMOTE as c_int)));
+        }
+        let node = Node {
+            lower: ptr::null_mut(),
+            writer: Writer::new()?,
+            stores: Gate::new(),
+            writeback: Gate::new(),
+            names: AtomicU32::new(0),
+            no_room: AtomicBool::new(false),
+        };
+        let mut wanted = Wanted {
+            lower: lower.as_raw(),
+            node: Some(KBox::new(node, flags::GFP_KERNEL)?),
+        };
+        // SAFETY: The functions get what they expect.
+        let raw = unsafe {
+            bindings::iget5_locked(
+                sb,
+                lower.as_raw() as u64,
+                Some(is_wanted),
+                Some(set_node),
+                ptr::from_mut(&mut wanted).cast(),
+            )
+        };
+        let raw = NonNull::new(raw).ok_or(ENOMEM)?;
+        // SAFETY: It is a new reference to an inode that has its node.
+        let inode: ARef<Self> = unsafe { ARef::from_raw(raw.cast()) };
+        // SAFETY: The inode is valid.
+        if unsafe { bindings::sp_inode_is_new(raw.as_ptr()) } {
+            // SAFETY: The inode is new: nobody else changes it.
+            unsafe {
+                (*raw.as_ptr()).i_ino = (*lower.as_raw()).i_ino;
+                bindings::sp_i_size_write(raw.as_ptr(), lower.size());
+            }
+            // SAFETY: As above.
+            unsafe { bindings::sp_inode_prepare(raw.as_ptr()) };
+            inode.copy_attributes();
+            prepare(&inode);
+            // SAFETY: As above; now it can be used.
+            unsafe { bindings::unlock_new_inode(raw.as_ptr()) };
+        }
+        Ok(inode)
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        // SAFETY: By type invariant.
+        unsafe { &*(*self.as_raw()).i_private.cast() }
+    }
+
+    /// What the mount is stacked on.
+    pub fn layer(&self) -> &Layer {
+        // SAFETY: By type invariant; an inode keeps its superblock.
+        unsafe { layer(self.raw_super()) }
+    }
+
+    /// Inside are those who make a page writable in a mapping.
+    pub(super) fn stores(&self) -> &Gate {
+        &self.node().stores
+    }
+
+    /// Inside are those who write pages back.
+    pub(super) fn writeback(&self) -> &Gate {
+        &self.node().writeback
+    }
+
+    /// From here on names in this directory change, which is locked, until the guard is dropped:
+    /// here and below.
+    pub(super) fn change_names(&self) -> ChangingNames<'_> {
+        let names = &self.node().names;
+        names.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        ChangingNames(names)
+    }
+
+    /// None while a name in this directory is changing.
+    pub(super) fn names_are_quiet(&self) -> Option<u32> {
+        let names = self.node().names.load(Ordering::Acquire);
+        (names % 2 == 0).then_some(names)
+    }
+
+    /// Whether one has begun to, or has, since that was returned.
+    pub(super) fn names_have_changed_since(&self, quiet: u32) -> bool {
+        fence(Ordering::SeqCst);
+        self.node().names.load(Ordering::Relaxed) != quiet
+    }
+
+    /// Whether what is written to the file below sets its times then, and not before.
+    pub(super) fn sets_times(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::sp_inode_sets_times(self.lower().as_raw()) }
+    }
+
+    /// Whether something has stayed dirty for want of room below.
+    pub(super) fn no_room(&self) -> &AtomicBool {
+        &self.node().no_room
+    }
+
+    /// The inode below.
+    pub fn lower(&self) -> &Inode {
+        // SAFETY: The node has a reference until the inode is evicted.
+        unsafe { Inode::from_raw(self.node().lower) }
+    }
+
+    /// Takes over all attributes but the size.
+    pub fn copy_attributes(&self) {
+        // SAFETY: Both inodes are valid.
+        unsafe { bindings::sp_inode_copy_attributes(self.as_raw(), self.lower().as_raw()) };
+    }
+}
+
+/// `super_operations.evict_inode`
+///
+/// # Safety
+///
+/// To be called by the kernel, for an inode of this library.
+pub(super) unsafe extern "C" fn evict_inode(inode: *mut bindings::inode) {
+    // SAFETY: The caller passes an inode that nobody else uses.
+    unsafe {
+        bindings::sp_inode_report_lost(inode, (*(*inode).i_private.cast::<Node>()).lower);
+        bindings::truncate_inode_pages_final(ptr::addr_of_mut!((*inode).i_data));
+        bindings::clear_inode(inode);
+    }
+    // SAFETY: It has its node.
+    let node = unsafe { &*(*inode).i_private.cast::<Node>() };
+    node.writer.forget();
+    // SAFETY: The node's reference; nobody follows the pointer any more.
+    unsafe { bindings::iput(node.lower) };
+}
+
+/// `super_operations.free_inode`, after a grace period.
+///
+/// # Safety
+///
+/// As for [`evict_inode`].
+pub(super) unsafe extern "C" fn free_inode(inode: *mut bindings::inode) {
+    // SAFETY: The caller passes an inode that nobody can see any more.
+    unsafe {
+        let node: *mut Node = (*inode).i_private.cast();
+        if !node.is_null() {
+            drop(KBox::from_raw(node));
+        }
+        bindings::free_inode_nonrcu(inode);
+    }
+}

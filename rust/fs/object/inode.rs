@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Inodes.
+
+use super::object;
+use crate::bindings;
+use core::ptr;
+use kernel::{error::to_result, prelude::*};
+
+object! {
+    /// An inode.
+    ///
+    /// To drop the last reference may sleep.
+    ///
+    /// C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+    Inode, inode, ihold, iput
+}
+
+impl Inode {
+    /// The size, in bytes.
+    pub fn size(&self) -> i64 {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::sp_i_size_read(self.as_raw()) }
+    }
+
+    /// Whether it is a file of tmpfs: its page cache is all that there is of it.
+    pub fn is_in_memory(&self) -> bool {
+        // SAFETY: An inode keeps its mapping.
+        let kind = unsafe { bindings::sp_mapping_kind(self.mapping()) };
+        kind == bindings::sp_mapping_kind_SP_MAPPING_SHMEM
+    }
+
+    /// Type and permissions, as in `st_mode`.
+    pub fn mode(&self) -> u32 {
+        // SAFETY: The inode is valid; a mode that changes meanwhile is as good as any.
+        unsafe { ptr::addr_of!((*self.as_raw()).i_mode).read_volatile() }.into()
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_regular(&self) -> bool {
+        self.mode() & bindings::SP_S_IFMT == bindings::SP_S_IFREG
+    }
+
+    /// Whether no process may change it (`FS_IMMUTABLE_FL`).
+    pub fn is_immutable(&self) -> bool {
+        // SAFETY: The inode is valid; flags that change meanwhile are as good as any.
+        let flags = unsafe { ptr::addr_of!((*self.as_raw()).i_flags).read_volatile() };
+        flags & bindings::SP_S_IMMUTABLE != 0
+    }
+
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        self.mode() & bindings::SP_S_IFMT == bindings::SP_S_IFDIR
+    }
+
+    /// Locks it (`i_rwsem`) until the guard is dropped. Sleeps.
+    pub fn lock(&self) -> InodeGuard<'_> {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::sp_inode_lock(self.as_raw()) };
+        InodeGuard(self)
+    }
+
+    /// Whether the caller, with its credentials, may do what `mask` (`MAY_*`) says. May sleep
+    /// unless that says that it must not.
+    pub fn permission(&self, mask: i32) -> Result {
+        // SAFETY: The inode is valid.
+        to_result(unsafe {
+            bindings::inode_permission(
+                ptr::addr_of_mut!(bindings::nop_mnt_idmap),
+                self.as_raw(),
+                mask,
+            )
+        })
+    }
+
+    pub(crate) fn mapping(&self) -> *mut bindings::address_space {
+        // SAFETY: The field is set when the inode is made.
+        unsafe { (*self.as_raw()).i_mapping }
+    }
+
+    pub(crate) fn raw_super(&self) -> *mut bindings::super_block {
+        // SAFETY: The field is set when the inode is made.
+        unsafe { (*self.as_raw()).i_sb }
+    }
+
+    /// The number of the filesystem's device.
+    pub(in crate::fs) fn device(&self) -> bindings::dev_t {
+        // SAFETY: An inode keeps its superblock, whose number does not change.
+        unsafe { (*self.raw_super()).s_dev }
+    }
+}
+
+/// A locked inode. See [`Inode::lock`].
+pub struct InodeGuard<'a>(&'a Inode);
+
+impl Drop for InodeGuard<'_> {
+    fn drop(&mut self) {
+        // SAFETY: It was locked when the guard was made.
+        unsafe { bindings::sp_inode_unlock(self.0.as_raw()) };
+    }
+}
