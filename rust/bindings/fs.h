@@ -6,6 +6,7 @@
 #ifndef STABLE_PAGES_FS_H
 #define STABLE_PAGES_FS_H
 
+#include <linux/fs.h>
 #include <linux/types.h>
 
 struct address_space;
