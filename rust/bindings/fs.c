@@ -71,11 +71,6 @@ void sp_show_option(struct seq_file *seq, const char *name, const char *value)
 	seq_show_option(seq, name, value);
 }
 
-u64 sp_super_device_size(struct super_block *sb)
-{
-	return bdev_nr_bytes(sb->s_bdev);
-}
-
 void sp_buffer_map(struct buffer_head *bh, struct super_block *sb, u64 block)
 {
 	map_bh(bh, sb, block);

@@ -56,7 +56,6 @@ int sp_super_sync(struct super_block *sb, struct super_block *lower, u32 *seen);
 int sp_super_reconfigure(struct fs_context *fc);
 void sp_super_write_back(struct super_block *sb);
 u32 sp_super_error(struct super_block *sb);
-u64 sp_super_device_size(struct super_block *sb);
 void sp_buffer_map(struct buffer_head *bh, struct super_block *sb, u64 block);
 void sp_super_restrict(struct super_block *sb, const struct path *lower);
 bool sp_path_is_plain(const struct path *path);
@@ -143,8 +142,6 @@ ssize_t sp_file_read(struct file *file, struct folio *folio, struct iov_iter *it
 		     loff_t *pos);
 ssize_t sp_file_read_direct(struct file *file, struct iov_iter *iter, loff_t *pos);
 ssize_t sp_file_write_direct(struct file *file, struct iov_iter *iter, loff_t *pos);
-void sp_file_start_write(struct file *file);
-void sp_file_end_write(struct file *file);
 bool sp_iter_will_pin(const struct iov_iter *iter);
 ssize_t sp_write_sync(struct kiocb *kiocb, ssize_t written);
 size_t sp_iter_count(const struct iov_iter *iter);

@@ -88,7 +88,7 @@ ssize_t sp_file_read_direct(struct file *file, struct iov_iter *iter, loff_t *po
 }
 
 /*
- * As vfs_iocb_iter_write(), for who has called file_start_write() already: before
+ * As vfs_iocb_iter_write(), for who has called sb_start_write() already: before
  * the locks of folios that whoever keeps others from freezing may be waiting for.
  */
 ssize_t sp_file_write_direct(struct file *file, struct iov_iter *iter, loff_t *pos)
@@ -111,16 +111,6 @@ ssize_t sp_file_write_direct(struct file *file, struct iov_iter *iter, loff_t *p
 		fsnotify_modify(file);
 	*pos = kiocb.ki_pos;
 	return done;
-}
-
-void sp_file_start_write(struct file *file)
-{
-	file_start_write(file);
-}
-
-void sp_file_end_write(struct file *file)
-{
-	file_end_write(file);
 }
 
 bool sp_iter_will_pin(const struct iov_iter *iter)

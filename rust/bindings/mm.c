@@ -291,14 +291,27 @@ struct folio *sp_mapping_read(struct address_space *mapping, pgoff_t index,
 	return folio;
 }
 
-void sp_sb_start_pagefault(struct super_block *sb)
+/* Zero where there is no block device. */
+u64 sp_super_device_size(struct super_block *sb)
 {
-	sb_start_pagefault(sb);
+	return sb->s_bdev ? bdev_nr_bytes(sb->s_bdev) : 0;
 }
 
-void sp_sb_end_pagefault(struct super_block *sb)
+/* For a page @fault, or for all else that writes. */
+void sp_freeze_protect(struct super_block *sb, bool fault)
 {
-	sb_end_pagefault(sb);
+	if (fault)
+		sb_start_pagefault(sb);
+	else
+		sb_start_write(sb);
+}
+
+void sp_freeze_unprotect(struct super_block *sb, bool fault)
+{
+	if (fault)
+		sb_end_pagefault(sb);
+	else
+		sb_end_write(sb);
 }
 
 u64 sp_ktime_get_ns(void)

@@ -65,8 +65,9 @@ struct folio *sp_mapping_grab(struct address_space *mapping, pgoff_t index, size
 struct folio *sp_mapping_read(struct address_space *mapping, pgoff_t index,
 			      struct file *file);
 
-void sp_sb_start_pagefault(struct super_block *sb);
-void sp_sb_end_pagefault(struct super_block *sb);
+u64 sp_super_device_size(struct super_block *sb);
+void sp_freeze_protect(struct super_block *sb, bool fault);
+void sp_freeze_unprotect(struct super_block *sb, bool fault);
 
 u64 sp_ktime_get_ns(void);
 

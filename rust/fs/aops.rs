@@ -6,7 +6,6 @@
 //! what is written, so that only its edges have to be read before.
 
 use super::{
-    folio,
     queue::{ChargeAs, LocalThrottle, NoFs},
     stack::Upper,
     File,
@@ -264,7 +263,7 @@ impl<T: FileSystem> Operations<T> {
         folio: Locked<&Folio>,
         control: *mut bindings::writeback_control,
     ) -> Result {
-        let length = folio::within(&folio, inode.size());
+        let length = folio.bytes_within(inode.size() as u64);
         if length == 0 {
             // The file has been truncated.
             return Ok(());

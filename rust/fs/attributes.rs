@@ -6,6 +6,7 @@ use super::{
     inode::Operations,
     names,
     not_supported,
+    object::idmap,
     stack::Upper,
     Attributes,
     Dentry,
@@ -13,7 +14,6 @@ use super::{
     Inode, //
 };
 use crate::bindings;
-use core::ptr;
 use kernel::{
     error::{from_result, to_result},
     ffi::{c_int, c_uint},
@@ -70,7 +70,7 @@ impl<T: FileSystem> Operations<T> {
             let layer = dentry.layer();
             *stat = layer.rights()?.act(|| path.attributes(mask, flags))?;
             inode.copy_attributes();
-            stat.dev = layer.device(stat.dev, inode.device())?;
+            stat.dev = layer.device(stat.dev, inode.super_block().device())?;
             if inode.is_regular() {
                 stat.size = inode.size();
                 stat.blocks = inode.blocks_with(stat.blocks, unwritten);
@@ -132,9 +132,8 @@ impl<T: FileSystem> Operations<T> {
             }
             let _write = dentry.layer().lower().want_write()?;
             let lower = dentry.lower()?.as_raw();
-            let idmap = ptr::addr_of_mut!(bindings::nop_mnt_idmap);
             // SAFETY: All of them are valid.
-            to_result(unsafe { bindings::vfs_fileattr_set(idmap, lower, flags) })?;
+            to_result(unsafe { bindings::vfs_fileattr_set(idmap(), lower, flags) })?;
             inode.copy_attributes();
             Ok(0)
         })
@@ -222,13 +221,7 @@ impl<'a> Attributes<'a> {
     fn new(dentry: &'a Upper<Dentry>, attributes: &bindings::iattr) -> Result<Self> {
         let mut lower = *attributes;
         // SAFETY: The dentry is valid and its inode locked.
-        to_result(unsafe {
-            bindings::setattr_prepare(
-                ptr::addr_of_mut!(bindings::nop_mnt_idmap),
-                dentry.as_raw(),
-                &mut lower,
-            )
-        })?;
+        to_result(unsafe { bindings::setattr_prepare(idmap(), dentry.as_raw(), &mut lower) })?;
         // How set-user-ID bits are dropped is up to the filesystem below.
         if lower.ia_valid & (bindings::ATTR_KILL_SUID | bindings::ATTR_KILL_SGID) != 0 {
             lower.ia_valid &= !bindings::ATTR_MODE;
@@ -248,12 +241,7 @@ impl<'a> Attributes<'a> {
             let mut change = self.lower;
             // SAFETY: The inode is locked.
             to_result(unsafe {
-                bindings::notify_change(
-                    ptr::addr_of_mut!(bindings::nop_mnt_idmap),
-                    lower.as_raw(),
-                    &mut change,
-                    delegated,
-                )
+                bindings::notify_change(idmap(), lower.as_raw(), &mut change, delegated)
             })
         })
     }

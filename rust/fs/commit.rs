@@ -3,7 +3,6 @@
 //! A part of a file is written to the file below as it is at one moment.
 
 use super::{
-    folio::within,
     queue::{ChargeAs, LocalThrottle, NoFs},
     stack::Upper,
     File,
@@ -85,7 +84,7 @@ impl Upper<File> {
 fn begin<'a>(inode: &'a Upper<Inode>, range: &StableRange<'_>) -> Result<KVVec<Part<'a>>> {
     // Folios are locked.
     let _nofs = NoFs::new();
-    let size = range.mapping().size() as i64;
+    let size = range.mapping().size();
     let folios = range.folios();
     // First what can fail.
     let mut copies = KVec::with_capacity(folios.len(), GFP_KERNEL)?;
@@ -99,7 +98,7 @@ fn begin<'a>(inode: &'a Upper<Inode>, range: &StableRange<'_>) -> Result<KVVec<P
             continue;
         }
         parts.push(
-            start(inode, folio, frozen, within(folio, size))?,
+            start(inode, folio, frozen, folio.bytes_within(size))?,
             GFP_KERNEL,
         )?;
     }

@@ -5,7 +5,6 @@
 use super::{
     cache::NoStores,
     commit::{self, Part},
-    folio::within,
     gate::Inside,
     queue::NoFs,
     stack::Upper,
@@ -129,8 +128,8 @@ impl<'a> CommitSet<'a> {
         if range.is_empty() {
             return Err(EINVAL);
         }
-        let first = self.wanted.first().map(|first| first.inode.raw_super());
-        if first.is_some_and(|first| first != inode.raw_super()) {
+        let first = self.wanted.first().map(|first| first.inode.super_block());
+        if first.is_some_and(|first| !first.is(inode.super_block())) {
             return Err(EXDEV);
         }
         if self.wanted.len() == Self::MAX_PARTS {
@@ -246,7 +245,7 @@ impl<'a> Found<'a> {
         if !folio.clear_dirty_for_io() && self.frozen.is_none() {
             return Ok(None);
         }
-        let len = within(&folio, self.inode.size());
+        let len = folio.bytes_within(self.inode.size() as u64);
         commit::start(self.inode, &folio, self.frozen, len).map(Some)
     }
 }

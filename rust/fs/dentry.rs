@@ -49,7 +49,7 @@ impl Upper<Dentry> {
     /// What the mount is stacked on.
     pub fn layer(&self) -> &Layer {
         // SAFETY: By type invariant; a dentry keeps its superblock.
-        unsafe { layer(self.raw_super()) }
+        unsafe { layer(self.super_block().as_raw()) }
     }
 
     /// The directory that it is in now.

@@ -3,7 +3,6 @@
 //! Reads and writes past the page cache, which agrees with them.
 
 use super::{
-    lower::Writing,
     queue::NoFs,
     stack::Upper,
     Buffer,
@@ -12,7 +11,7 @@ use super::{
     Inode,
     Request, //
 };
-use crate::mm::{HeldRange, Missing, RangeError, Sleep, StableRange};
+use crate::mm::{FreezeProtection, HeldRange, Missing, RangeError, Sleep, StableRange};
 use core::ops::Range;
 use kernel::prelude::*;
 
@@ -79,7 +78,7 @@ fn hold(inode: &Upper<Inode>, range: &Range<i64>, missing: Missing) -> Result<He
 fn hold_clean<'a>(
     file: &'a Upper<File>,
     range: &Range<i64>,
-) -> Result<(HeldRange, Writing<'a>, NoFs)> {
+) -> Result<(HeldRange, FreezeProtection<'a>, NoFs)> {
     let inode = file.inode();
     // Nobody stores until the folios are locked. What was pinned before can get dirty.
     let _stores = inode.hold_stores()?;

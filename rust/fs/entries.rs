@@ -80,7 +80,7 @@ impl<'a> Name<'a> {
     fn found<T: FileSystem>(&self) -> Result<ARef<Upper<Inode>>> {
         let lower = self.entry.lower()?.inode().ok_or_else(stale)?;
         // SAFETY: The dentry is one of this library.
-        let inode = unsafe { Upper::get(self.entry.raw_super(), &lower, prepare::<T>) }?;
+        let inode = unsafe { Upper::get(self.entry.super_block().as_raw(), &lower, prepare::<T>) }?;
         inode.copy_attributes();
         Ok(inode)
     }

@@ -48,7 +48,8 @@ impl Upper<File> {
         let file = LocalFile::fget(descriptor)?;
         // SAFETY: It keeps the file.
         let file = unsafe { File::from_raw(file.as_ptr()) };
-        if file.inode().raw_super() != self.inode().raw_super() || !file.inode().is_regular() {
+        if !file.inode().super_block().is(self.inode().super_block()) || !file.inode().is_regular()
+        {
             return Err(EXDEV);
         }
         // SAFETY: It is an open file of this filesystem; the type is transparent.
@@ -180,7 +181,7 @@ impl<T: FileSystem> Operations<T> {
         match found {
             // SAFETY: As above.
             Ok(offset) => unsafe {
-                let limit = (*upper.inode().raw_super()).s_maxbytes;
+                let limit = upper.inode().super_block().max_bytes();
                 bindings::vfs_setpos(file, offset, limit)
             },
             Err(error) => error.to_errno().into(),

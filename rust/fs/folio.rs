@@ -9,11 +9,6 @@ use crate::{
 };
 use kernel::{error::to_result, prelude::*};
 
-/// How many bytes of the folio are within a file of that size.
-pub fn within(folio: &Folio, size: i64) -> usize {
-    (size - folio.pos() as i64).clamp(0, folio.size() as i64) as usize
-}
-
 /// A part of a folio, for reading and writing.
 struct Part {
     vec: bindings::bio_vec,

@@ -6,7 +6,7 @@ use super::{
     rights::{act, Rights},
     File, //
 };
-use crate::bindings;
+use crate::{bindings, mm::FreezeProtection};
 use core::ops::Deref;
 use kernel::{cred::Credential, error::to_result, ffi::c_int, prelude::*};
 
@@ -82,19 +82,7 @@ impl Lower<'_> {
 impl<'a> Lower<'a> {
     /// Keeps the filesystem from being frozen until the guard is dropped. Sleeps while it is. To be
     /// taken before all locks of the filesystem, and before those of folios above it.
-    pub fn start_write(self) -> Writing<'a> {
-        // SAFETY: The file is valid.
-        unsafe { bindings::sp_file_start_write(self.as_raw()) };
-        Writing(self.file())
-    }
-}
-
-/// The right to write to a file. See [`Lower::start_write`].
-pub struct Writing<'a>(&'a File);
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        // SAFETY: It was started when this was made.
-        unsafe { bindings::sp_file_end_write(self.0.as_raw()) };
+    pub fn start_write(self) -> FreezeProtection<'a> {
+        self.file().inode().super_block().start_write()
     }
 }

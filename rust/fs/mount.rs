@@ -167,7 +167,7 @@ impl<T: FileSystem> Context<T> {
             unsafe { invalid(fc, c"the folder of the filesystem below is missing") };
             return Err(EINVAL);
         };
-        let lower_super = lower.dentry().raw_super();
+        let lower_super = lower.dentry().super_block().as_raw();
         // SAFETY: Both superblocks are valid, and the new one is the caller's alone.
         unsafe {
             bindings::sp_super_inherit(sb, lower_super);

@@ -7,7 +7,7 @@
 //! ESTALE, ENOENT or EEXIST. Delegations that others have are broken, and waited for without these
 //! locks. [`WriteAccess`] is that to the mount of the directory.
 
-use super::{stale, Dentry, File, Inode, Path, Rights, WriteAccess};
+use super::{object::idmap, stale, Dentry, File, Inode, Path, Rights, WriteAccess};
 use crate::bindings;
 use core::ptr;
 use kernel::{
@@ -16,10 +16,6 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
-
-fn idmap() -> *mut bindings::mnt_idmap {
-    ptr::addr_of_mut!(bindings::nop_mnt_idmap)
-}
 
 fn directory(dir: &Dentry) -> Result<ARef<Inode>> {
     dir.inode().filter(|dir| dir.is_directory()).ok_or(ENOTDIR)

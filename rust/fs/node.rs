@@ -102,8 +102,8 @@ impl Upper<Inode> {
         prepare: fn(&Self),
     ) -> Result<ARef<Self>> {
         // SAFETY: The caller vouches for it.
-        let expected = unsafe { layer(sb) }.lower.dentry().raw_super();
-        if lower.raw_super() != expected {
+        let expected = unsafe { layer(sb) }.lower.dentry().super_block();
+        if !lower.super_block().is(expected) {
             return Err(EXDEV);
         }
         // SAFETY: The inode is valid.
@@ -160,7 +160,7 @@ impl Upper<Inode> {
     /// What the mount is stacked on.
     pub fn layer(&self) -> &Layer {
         // SAFETY: By type invariant; an inode keeps its superblock.
-        unsafe { layer(self.raw_super()) }
+        unsafe { layer(self.super_block().as_raw()) }
     }
 
     /// Inside are those who make a page writable in a mapping.

@@ -163,7 +163,7 @@ impl<T: OneFile> Operations<T> {
         // as long as it is mounted.
         unsafe {
             let fault = Fault::from_raw(fault);
-            let blocks = bindings::sp_super_device_size(fault.mapping().super_block());
+            let blocks = fault.mapping().super_block().device_size();
             T::page_mkwrite(fault, blocks).into_raw()
         }
     }

@@ -47,7 +47,7 @@ impl Layer {
         lower: bindings::dev_t,
         own: bindings::dev_t,
     ) -> Result<bindings::dev_t> {
-        if lower == self.lower.dentry().device() {
+        if lower == self.lower.dentry().super_block().device() {
             return Ok(own);
         }
         self.devices.get(lower)

@@ -41,7 +41,7 @@ impl<T: FileSystem> Super<T> {
         }
         // SAFETY: The caller passes a superblock with its layer.
         let layer = unsafe { stack::layer(sb) };
-        let lower = layer.lower.dentry().raw_super();
+        let lower = layer.lower.dentry().super_block().as_raw();
         // SAFETY: The caller passes the superblock, and the path keeps the one below.
         unsafe { bindings::sp_super_sync(sb, lower, layer.seen.as_ptr()) }
     }

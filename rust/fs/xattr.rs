@@ -6,7 +6,7 @@
 //! user namespace of the filesystem, before this is called. Lists are set, and names listed, with
 //! the credentials of the caller: what he may do decides what becomes of the mode, and what he sees.
 
-use super::{stack::Upper, Dentry};
+use super::{object::idmap, stack::Upper, Dentry};
 use crate::bindings;
 use core::ptr;
 use kernel::{
@@ -15,10 +15,6 @@ use kernel::{
     prelude::*,
     str::CStrExt, //
 };
-
-fn idmap() -> *mut bindings::mnt_idmap {
-    ptr::addr_of_mut!(bindings::nop_mnt_idmap)
-}
 
 /// The table that a superblock wants, with a null pointer at its end.
 #[repr(transparent)]

@@ -117,6 +117,11 @@ impl Folio {
         start..start + self.size() as u64
     }
 
+    /// How many of its bytes are within a file of that size. Any context.
+    pub fn bytes_within(&self, size: u64) -> usize {
+        size.saturating_sub(self.pos()).min(self.size() as u64) as usize
+    }
+
     /// Whether the data is that of the file. Any context.
     pub fn is_uptodate(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.

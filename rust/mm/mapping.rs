@@ -2,7 +2,7 @@
 
 //! The page cache of a file.
 
-use super::{not_supported, Folio, Locked, Sleep};
+use super::{not_supported, Folio, Locked, Sleep, SuperBlock};
 use crate::bindings;
 use core::ptr::NonNull;
 use kernel::{
@@ -50,9 +50,10 @@ impl Mapping {
         unsafe { Self::from_raw((*file.as_ptr()).f_mapping) }
     }
 
-    pub(crate) fn super_block(&self) -> *mut bindings::super_block {
-        // SAFETY: By the type invariant the mapping has an inode, whose superblock does not change.
-        unsafe { (*(*self.as_raw()).host).i_sb }
+    /// The superblock of the inode. Any context.
+    pub fn super_block(&self) -> &SuperBlock {
+        // SAFETY: By the type invariant the mapping has an inode, which keeps its superblock.
+        unsafe { SuperBlock::from_raw((*(*self.as_raw()).host).i_sb) }
     }
 
     /// The size of the file, in bytes. Any context.

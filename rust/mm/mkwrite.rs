@@ -7,7 +7,6 @@
 
 use super::{trace, Fault, Folio, Locked, Mapping, Sleep, VmFault};
 use crate::bindings;
-use core::marker::PhantomData;
 use kernel::{
     error::to_result,
     fs::LocalFile,
@@ -71,12 +70,12 @@ pub fn page_mkwrite_guarded<G>(
         return VmFault::SIGBUS;
     };
     let mapping = fault.mapping();
-    let _protection = Pagefault::start(mapping);
+    let _protection = mapping.super_block().start_fault();
     let locked = || {
         update_time(fault.file())?;
         let _guard = guard()?;
         let folio = folio.lock(Sleep::Killable)?;
-        let len = bytes_within(&folio, mapping).ok_or(EFAULT)?;
+        let len = bytes_left(&folio, mapping).ok_or(EFAULT)?;
         wait_writeback(&folio, mapping, wait)?;
         prepare(&folio, len)?;
         folio.mark_dirty();
@@ -111,7 +110,7 @@ pub fn page_mkwrite_stacked(
         return hand_over_stacked(folio, mapping, wait);
     }
     // `lower` has ended its own protection against freezing: since then all may have been written.
-    let _protection = Pagefault::start(mapping);
+    let _protection = mapping.super_block().start_fault();
     match folio.lock(Sleep::Killable) {
         Ok(folio) => {
             if folio.is_in(mapping) {
@@ -125,7 +124,7 @@ pub fn page_mkwrite_stacked(
 
 fn hand_over_stacked(folio: Locked<&Folio>, mapping: &Mapping, wait: Wait) -> VmFault {
     let checked = || {
-        bytes_within(&folio, mapping).ok_or(EFAULT)?;
+        bytes_left(&folio, mapping).ok_or(EFAULT)?;
         wait_writeback(&folio, mapping, wait)
     };
     hand_over(checked().map(|()| folio))
@@ -143,9 +142,8 @@ fn hand_over(folio: Result<Locked<&Folio>>) -> VmFault {
 }
 
 /// How many bytes of a folio are within the file; `None` if it has been truncated.
-fn bytes_within(folio: &Locked<&Folio>, mapping: &Mapping) -> Option<usize> {
-    let left = mapping.size().checked_sub(folio.pos())?;
-    let len = left.min(folio.size() as u64) as usize;
+fn bytes_left(folio: &Locked<&Folio>, mapping: &Mapping) -> Option<usize> {
+    let len = folio.bytes_within(mapping.size());
     (folio.is_in(mapping) && len != 0).then_some(len)
 }
 
@@ -169,31 +167,6 @@ fn now() -> u64 {
 fn update_time(file: &LocalFile) -> Result {
     // SAFETY: The file is open.
     to_result(unsafe { bindings::file_update_time(file.as_ptr()) })
-}
-
-/// Protection of a store against freezing of the filesystem (`sb_start_pagefault()`).
-///
-/// # Invariants
-///
-/// The superblock has it from us, and outlives it.
-pub(crate) struct Pagefault<'a>(*mut bindings::super_block, PhantomData<&'a Mapping>);
-
-impl<'a> Pagefault<'a> {
-    /// For a store to a file of this mapping. Sleeps while the filesystem is frozen.
-    pub(crate) fn start(mapping: &'a Mapping) -> Self {
-        let sb = mapping.super_block();
-        // SAFETY: An inode has a superblock, and a fault holds nothing that comes after this.
-        unsafe { bindings::sp_sb_start_pagefault(sb) };
-        // INVARIANT: Right above; a mapping is its inode's, which keeps the superblock.
-        Self(sb, PhantomData)
-    }
-}
-
-impl Drop for Pagefault<'_> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant it was started.
-        unsafe { bindings::sp_sb_end_pagefault(self.0) }
-    }
 }
 
 impl From<bindings::stable_wait> for Wait {

@@ -35,10 +35,10 @@ mod mapping;
 mod mkwrite;
 mod range;
 mod stable;
+mod super_block;
 mod trace;
 mod writeback;
 
-pub(crate) use self::mkwrite::Pagefault;
 pub use self::{
     class::{
         Class,
@@ -70,6 +70,10 @@ pub use self::{
         StableRange, //
     },
     stable::Stable,
+    super_block::{
+        FreezeProtection,
+        SuperBlock, //
+    },
     writeback::Writeback, //
 };
 

@@ -8,7 +8,6 @@ use super::{commit, size, StackFs};
 use core::ops::RangeInclusive;
 use kernel::{prelude::*, sync::aref::ARef};
 use stable_pages::fs::{
-    within,
     Attributes,
     Buffer,
     Dentry,
@@ -47,7 +46,7 @@ impl FileSystem for StackFs {
     }
 
     fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &Locked<&Folio>) -> Result {
-        let length = within(folio, inode.size());
+        let length = folio.bytes_within(inode.size() as u64);
         // A file that can only be written to may have to be read, where a page is written in part.
         let writer = inode.open_writer();
         let writer = writer.as_ref().map(|writer| writer.lower());

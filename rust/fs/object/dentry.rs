@@ -3,7 +3,7 @@
 //! Dentries.
 
 use super::{object, Inode};
-use crate::bindings;
+use crate::{bindings, mm::SuperBlock};
 use core::ptr::NonNull;
 use kernel::{prelude::*, sync::aref::ARef};
 
@@ -34,14 +34,9 @@ impl Dentry {
         unsafe { ARef::from_raw(NonNull::new_unchecked(raw.cast())) }
     }
 
-    pub(crate) fn raw_super(&self) -> *mut bindings::super_block {
-        // SAFETY: The field is set when the dentry is made.
-        unsafe { (*self.as_raw()).d_sb }
-    }
-
-    /// The number of the filesystem's device.
-    pub(in crate::fs) fn device(&self) -> bindings::dev_t {
-        // SAFETY: A dentry keeps its superblock, whose number does not change.
-        unsafe { (*self.raw_super()).s_dev }
+    /// The superblock, which does not change.
+    pub(in crate::fs) fn super_block(&self) -> &SuperBlock {
+        // SAFETY: The field is set when the dentry is made, which keeps the superblock.
+        unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }
     }
 }

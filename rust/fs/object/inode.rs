@@ -2,8 +2,8 @@
 
 //! Inodes.
 
-use super::object;
-use crate::bindings;
+use super::{idmap, object};
+use crate::{bindings, mm::SuperBlock};
 use core::ptr;
 use kernel::{error::to_result, prelude::*};
 
@@ -64,13 +64,7 @@ impl Inode {
     /// unless that says that it must not.
     pub fn permission(&self, mask: i32) -> Result {
         // SAFETY: The inode is valid.
-        to_result(unsafe {
-            bindings::inode_permission(
-                ptr::addr_of_mut!(bindings::nop_mnt_idmap),
-                self.as_raw(),
-                mask,
-            )
-        })
+        to_result(unsafe { bindings::inode_permission(idmap(), self.as_raw(), mask) })
     }
 
     pub(crate) fn mapping(&self) -> *mut bindings::address_space {
@@ -78,15 +72,10 @@ impl Inode {
         unsafe { (*self.as_raw()).i_mapping }
     }
 
-    pub(crate) fn raw_super(&self) -> *mut bindings::super_block {
-        // SAFETY: The field is set when the inode is made.
-        unsafe { (*self.as_raw()).i_sb }
-    }
-
-    /// The number of the filesystem's device.
-    pub(in crate::fs) fn device(&self) -> bindings::dev_t {
-        // SAFETY: An inode keeps its superblock, whose number does not change.
-        unsafe { (*self.raw_super()).s_dev }
+    /// The superblock, which does not change.
+    pub(in crate::fs) fn super_block(&self) -> &SuperBlock {
+        // SAFETY: The field is set when the inode is made, which keeps the superblock.
+        unsafe { SuperBlock::from_raw((*self.as_raw()).i_sb) }
     }
 }
 

@@ -14,6 +14,11 @@ pub use self::{
     path::{Path, WriteAccess}, //
 };
 
+/// How owners are mapped below: not at all, since a mount that does is refused.
+pub(super) fn idmap() -> *mut crate::bindings::mnt_idmap {
+    core::ptr::addr_of_mut!(crate::bindings::nop_mnt_idmap)
+}
+
 /// Makes a type of this library out of one of C's whose references are counted.
 macro_rules! object {
     ($(#[$doc:meta])* $name:ident, $raw:ident, $get:ident, $put:ident) => {

@@ -58,7 +58,7 @@ impl Path {
     ///
     /// `dentry` must be of the same filesystem.
     pub fn at(&self, dentry: &Dentry) -> Result<Self> {
-        if dentry.raw_super() != self.dentry().raw_super() {
+        if !dentry.super_block().is(self.dentry().super_block()) {
             return Err(EXDEV);
         }
         let path = bindings::path {
