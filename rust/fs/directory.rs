@@ -3,22 +3,17 @@
 //! `file_operations` of directories, which are read below.
 
 use super::{
-    file,
+    open,
     stack::Upper,
-    Dentry,
     File, //
 };
 use crate::bindings;
 use core::mem::MaybeUninit;
-use kernel::{
-    error::from_result,
-    ffi::c_int,
-    sync::aref::ARef, //
-};
+use kernel::{error::from_result, ffi::c_int};
 
 pub(super) const OPERATIONS: bindings::file_operations = bindings::file_operations {
-    open: Some(open),
-    release: Some(file::close),
+    open: Some(open_directory),
+    release: Some(open::close),
     llseek: Some(llseek),
     read: Some(bindings::generic_read_dir),
     iterate_shared: Some(iterate),
@@ -30,14 +25,14 @@ pub(super) const OPERATIONS: bindings::file_operations = bindings::file_operatio
 /// # Safety
 ///
 /// To be called by the kernel, for a file of this library.
-unsafe extern "C" fn open(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+unsafe extern "C" fn open_directory(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
     // SAFETY: The caller passes a file that is being opened.
-    from_result(|| unsafe {
-        let dentry = Upper::<Dentry>::from_raw((*file).__bindgen_anon_1.f_path.dentry);
-        let lower = dentry.path()?.open(0, &dentry.layer().rights()?)?;
-        (*file).private_data = ARef::into_raw(lower).as_ptr().cast();
-        Ok(0)
-    })
+    unsafe {
+        open::open(file, |opening| {
+            let dentry = opening.dentry();
+            dentry.path()?.open(0, &dentry.layer().rights()?)
+        })
+    }
 }
 
 /// # Safety

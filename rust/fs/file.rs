@@ -4,9 +4,9 @@
 
 use super::{
     not_supported,
+    open::{self, Opening},
     stack::Upper,
     Buffer,
-    Dentry,
     File,
     FileSystem,
     Inode,
@@ -83,7 +83,7 @@ pub(super) struct Operations<T>(PhantomData<T>);
 impl<T: FileSystem> Operations<T> {
     pub(super) const REGULAR: bindings::file_operations = bindings::file_operations {
         open: Some(Self::open),
-        release: Some(close),
+        release: Some(open::close),
         llseek: Some(Self::llseek),
         read_iter: Some(Self::read_iter),
         write_iter: Some(Self::write_iter),
@@ -111,22 +111,21 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// To be called by the kernel, for a file of this library.
     unsafe extern "C" fn open(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: The caller passes a file that is being opened.
-        from_result(|| unsafe {
-            let dentry = Upper::<Dentry>::from_raw((*file).__bindgen_anon_1.f_path.dentry);
-            let opened = File::from_raw(file);
-            if bindings::sp_exec_is_refused(file, dentry.path()?.as_raw()) {
+        let below = |opening: &Opening<'_>| {
+            if opening.is_refused()? {
                 return Err(EPERM);
             }
-            let lower = T::open(dentry, opened)?;
-            if Upper::<File>::from_raw(file).is_written_back() {
+            let dentry = opening.dentry();
+            let lower = T::open(dentry, opening.file())?;
+            if opening.file().is_writable() {
                 let inode = dentry.inode().ok_or(ENOENT)?;
                 inode.begin_writing(dentry.lower()?)?;
             }
-            bindings::sp_file_set_modes(file, lower.can_direct());
-            (*file).private_data = ARef::into_raw(lower).as_ptr().cast();
-            Ok(0)
-        })
+            opening.set_modes(lower.can_direct());
+            Ok(lower)
+        };
+        // SAFETY: The caller passes a file that is being opened.
+        unsafe { open::open(file, below) }
     }
 
     /// # Safety
@@ -271,20 +270,4 @@ fn may_wait(request: &Request<'_>, would: bool, refused: Error) -> Result {
         return Err(refused);
     }
     Ok(())
-}
-
-/// `file_operations.release`
-///
-/// # Safety
-///
-/// To be called by the kernel, for an open file of this library.
-pub(super) unsafe extern "C" fn close(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-    // SAFETY: The caller passes it.
-    let upper = unsafe { Upper::<File>::from_raw(file) };
-    if upper.is_written_back() {
-        upper.inode().end_writing();
-    }
-    // SAFETY: It was put there when the file was opened.
-    unsafe { bindings::fput((*file).private_data.cast()) };
-    0
 }

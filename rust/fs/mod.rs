@@ -49,6 +49,7 @@ pub mod names;
 mod node;
 mod object;
 mod one_file;
+mod open;
 mod queue;
 mod registration;
 mod request;
