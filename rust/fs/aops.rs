@@ -18,7 +18,6 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    mem::MaybeUninit,
     ptr::{self, NonNull}, //
 };
 use kernel::{
@@ -41,8 +40,7 @@ impl<T: FileSystem> Operations<T> {
             writepages: Some(Self::writepages),
             dirty_folio: Some(bindings::filemap_dirty_folio),
             migrate_folio: Some(bindings::filemap_migrate_folio),
-            // SAFETY: NULL is right for an operation that there is not.
-            ..unsafe { MaybeUninit::zeroed().assume_init() }
+            ..pin_init::zeroed()
         };
 
     /// # Safety

@@ -10,7 +10,7 @@ use super::{
     Path, //
 };
 use crate::bindings;
-use core::{mem::MaybeUninit, ptr};
+use core::ptr;
 use kernel::{
     error::{from_result, to_result},
     ffi::{c_char, c_int, c_uint},
@@ -21,7 +21,7 @@ use kernel::{
 pub(super) const OPERATIONS: bindings::dentry_operations = bindings::dentry_operations {
     d_revalidate: Some(revalidate),
     d_release: Some(release),
-    ..zeroed()
+    ..pin_init::zeroed()
 };
 
 /// Where names can be equal without being the same.
@@ -30,11 +30,6 @@ pub(super) const FOLDING: bindings::dentry_operations = bindings::dentry_operati
     d_compare: Some(compare),
     ..OPERATIONS
 };
-
-const fn zeroed() -> bindings::dentry_operations {
-    // SAFETY: NULL is right for an operation that there is not.
-    unsafe { MaybeUninit::zeroed().assume_init() }
-}
 
 impl Upper<Dentry> {
     /// # Safety

@@ -8,7 +8,6 @@ use super::{
     File, //
 };
 use crate::bindings;
-use core::mem::MaybeUninit;
 use kernel::{error::from_result, ffi::c_int};
 
 pub(super) const OPERATIONS: bindings::file_operations = bindings::file_operations {
@@ -18,8 +17,7 @@ pub(super) const OPERATIONS: bindings::file_operations = bindings::file_operatio
     read: Some(bindings::generic_read_dir),
     iterate_shared: Some(iterate),
     fsync: Some(fsync),
-    // SAFETY: NULL is right for an operation that there is not.
-    ..unsafe { MaybeUninit::zeroed().assume_init() }
+    ..pin_init::zeroed()
 };
 
 /// # Safety

@@ -17,7 +17,7 @@ use crate::{
     bindings,
     mm::{page_mkwrite_guarded, Fault, Sleep, VmFault, Wait}, //
 };
-use core::{marker::PhantomData, mem::MaybeUninit};
+use core::marker::PhantomData;
 use kernel::{
     error::{from_result, to_result},
     ffi::{c_int, c_long, c_uint, c_ulong},
@@ -95,16 +95,14 @@ impl<T: FileSystem> Operations<T> {
         unlocked_ioctl: Some(Self::ioctl),
         compat_ioctl: bindings::compat_ptr_ioctl,
         fop_flags: bindings::SP_FOP_DONTCACHE,
-        // SAFETY: NULL is right for an operation that there is not.
-        ..unsafe { MaybeUninit::zeroed().assume_init() }
+        ..pin_init::zeroed()
     };
 
     const MAPPED: bindings::vm_operations_struct = bindings::vm_operations_struct {
         fault: Some(bindings::filemap_fault),
         map_pages: Some(bindings::filemap_map_pages),
         page_mkwrite: Some(Self::page_mkwrite),
-        // SAFETY: NULL is right for an operation that there is not.
-        ..unsafe { MaybeUninit::zeroed().assume_init() }
+        ..pin_init::zeroed()
     };
 
     /// # Safety

@@ -13,7 +13,7 @@ use super::{
     Inode, //
 };
 use crate::bindings;
-use core::{marker::PhantomData, mem::MaybeUninit};
+use core::marker::PhantomData;
 use kernel::{
     ffi::c_char,
     prelude::*, //
@@ -61,8 +61,7 @@ impl<T: FileSystem> Operations<T> {
         set_acl: Some(super::xattr::set_acl),
         fileattr_get: Some(Self::get_flags),
         fileattr_set: Some(Self::set_flags),
-        // SAFETY: NULL is right for an operation that there is not.
-        ..unsafe { MaybeUninit::zeroed().assume_init() }
+        ..pin_init::zeroed()
     };
 
     const REGULAR: bindings::inode_operations = bindings::inode_operations {

@@ -11,7 +11,7 @@ use crate::{
     bindings,
     mm::{Fault, VmFault}, //
 };
-use core::{marker::PhantomData, mem::MaybeUninit, ptr};
+use core::{marker::PhantomData, ptr};
 use kernel::{
     error::{from_result, to_result},
     ffi::{c_int, c_uint, c_void},
@@ -72,16 +72,14 @@ impl<T: OneFile> Operations<T> {
         write_iter: Some(bindings::generic_file_write_iter),
         mmap_prepare: Some(Self::mmap_prepare),
         fsync: Some(fsync),
-        // SAFETY: NULL is right for an operation that there is not.
-        ..unsafe { MaybeUninit::zeroed().assume_init() }
+        ..pin_init::zeroed()
     };
 
     const MAPPED: bindings::vm_operations_struct = bindings::vm_operations_struct {
         fault: Some(bindings::filemap_fault),
         map_pages: Some(bindings::filemap_map_pages),
         page_mkwrite: Some(Self::page_mkwrite),
-        // SAFETY: NULL is right for an operation that there is not.
-        ..unsafe { MaybeUninit::zeroed().assume_init() }
+        ..pin_init::zeroed()
     };
 
     /// # Safety
@@ -171,14 +169,12 @@ impl<T: OneFile> Operations<T> {
 
 const SUPER: bindings::super_operations = bindings::super_operations {
     statfs: Some(bindings::simple_statfs),
-    // SAFETY: NULL is right for an operation that there is not.
-    ..unsafe { MaybeUninit::zeroed().assume_init() }
+    ..pin_init::zeroed()
 };
 
 const INODE: bindings::inode_operations = bindings::inode_operations {
     setattr: Some(setattr),
-    // SAFETY: NULL is right for an operation that there is not.
-    ..unsafe { MaybeUninit::zeroed().assume_init() }
+    ..pin_init::zeroed()
 };
 
 const MAPPING: bindings::address_space_operations = bindings::address_space_operations {
@@ -191,8 +187,7 @@ const MAPPING: bindings::address_space_operations = bindings::address_space_oper
     write_begin: Some(write_begin),
     write_end: Some(bindings::generic_write_end),
     writepages: Some(writepages),
-    // SAFETY: NULL is right for an operation that there is not.
-    ..unsafe { MaybeUninit::zeroed().assume_init() }
+    ..pin_init::zeroed()
 };
 
 /// An inode that has nothing but a number and a mode. It is hashed: others are not written back.

@@ -4,7 +4,7 @@
 
 use super::{mount, super_block, FileSystem};
 use crate::bindings;
-use core::{marker::PhantomData, mem::MaybeUninit, ptr};
+use core::{marker::PhantomData, ptr};
 use kernel::{
     error::to_result,
     ffi::c_int,
@@ -39,12 +39,13 @@ impl<T> Type<T> {
         kill: unsafe extern "C" fn(*mut bindings::super_block),
         flags: u32,
     ) -> Self {
-        // SAFETY: All zeroes is what static ones in C have where nothing is said.
-        let mut raw: bindings::file_system_type = unsafe { MaybeUninit::zeroed().assume_init() };
-        raw.name = name.to_bytes_with_nul().as_ptr();
-        raw.init_fs_context = Some(init);
-        raw.kill_sb = Some(kill);
-        raw.fs_flags = flags as c_int;
+        let raw = bindings::file_system_type {
+            name: name.to_bytes_with_nul().as_ptr(),
+            init_fs_context: Some(init),
+            kill_sb: Some(kill),
+            fs_flags: flags as c_int,
+            ..pin_init::zeroed()
+        };
         Self(Opaque::new(raw), PhantomData)
     }
 }

@@ -9,7 +9,7 @@ use super::{
     FileSystem, //
 };
 use crate::bindings;
-use core::{marker::PhantomData, mem::MaybeUninit};
+use core::marker::PhantomData;
 use kernel::{
     error::{from_result, to_result},
     ffi::{c_int, c_void},
@@ -26,8 +26,7 @@ impl<T: FileSystem> Super<T> {
         sync_fs: Some(Self::sync_fs),
         statfs: Some(Self::statfs),
         show_options: Some(Self::show_options),
-        // SAFETY: NULL is right for an operation that there is not.
-        ..unsafe { MaybeUninit::zeroed().assume_init() }
+        ..pin_init::zeroed()
     };
 
     /// What is below is synchronized, too: what has been written back from here is there.
