@@ -88,7 +88,6 @@ static const u32 SP_SEEK_DATA = SEEK_DATA;
 static const u32 SP_SEEK_HOLE = SEEK_HOLE;
 static const u32 SP_ITER_DEST = ITER_DEST;
 static const u32 SP_ITER_SOURCE = ITER_SOURCE;
-static const u32 SP_STACK_DEPTH_MAX = FILESYSTEM_MAX_STACK_DEPTH;
 static const u32 SP_S_IMMUTABLE = S_IMMUTABLE;
 static const u32 SP_S_IFMT = S_IFMT;
 static const u32 SP_S_IFREG = S_IFREG;

@@ -24,7 +24,7 @@ void sp_fs_context_init(struct fs_context *fc, const struct fs_context_operation
 
 struct super_block *sp_fs_context_super(struct fs_context *fc)
 {
-	return fc->root->d_sb;
+	return fc->root ? fc->root->d_sb : NULL;
 }
 
 void *sp_fs_context_private(struct fs_context *fc)
@@ -48,9 +48,15 @@ const char *sp_fs_parameter_string(const struct fs_parameter *param)
 	return param->type == fs_value_is_string ? param->string : NULL;
 }
 
-/* What a filesystem has from the one that it is stacked on. */
-void sp_super_inherit(struct super_block *sb, struct super_block *lower)
+/*
+ * What a filesystem has from the one that it is stacked on, and what the mount below does
+ * not allow, nobody is to do above. False if it would be too high, or is one of its kind.
+ */
+bool sp_super_inherit(struct super_block *sb, const struct path *path)
 {
+	struct super_block *lower = path->dentry->d_sb;
+	struct vfsmount *mnt = path->mnt;
+
 	sb->s_stack_depth = lower->s_stack_depth + 1;
 	sb->s_maxbytes = min_t(loff_t, MAX_LFS_FILESIZE, lower->s_maxbytes);
 	sb->s_time_gran = lower->s_time_gran;
@@ -59,6 +65,11 @@ void sp_super_inherit(struct super_block *sb, struct super_block *lower)
 	sb->s_flags |= lower->s_flags & (SB_POSIXACL | SB_RDONLY);
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;
+	if (mnt->mnt_flags & MNT_NOEXEC || mnt->mnt_sb->s_iflags & SB_I_NOEXEC)
+		sb->s_iflags |= SB_I_NOEXEC;
+	if (mnt->mnt_flags & MNT_NODEV || mnt->mnt_sb->s_iflags & SB_I_NODEV)
+		sb->s_iflags |= SB_I_NODEV;
+	return sb->s_stack_depth <= FILESYSTEM_MAX_STACK_DEPTH && sb->s_type != lower->s_type;
 }
 
 void sp_kstatfs_set_type(struct kstatfs *buf, unsigned long magic)
@@ -128,15 +139,6 @@ void sp_super_write_back(struct super_block *sb)
 {
 	if (sb->s_root && sb_rdonly(sb))
 		sync_inodes_sb(sb);
-}
-
-/* What the mount below does not allow, nobody is to do above. */
-void sp_super_restrict(struct super_block *sb, const struct path *lower)
-{
-	if (lower->mnt->mnt_flags & MNT_NOEXEC || lower->mnt->mnt_sb->s_iflags & SB_I_NOEXEC)
-		sb->s_iflags |= SB_I_NOEXEC;
-	if (lower->mnt->mnt_flags & MNT_NODEV || lower->mnt->mnt_sb->s_iflags & SB_I_NODEV)
-		sb->s_iflags |= SB_I_NODEV;
 }
 
 /*

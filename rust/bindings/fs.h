@@ -49,7 +49,7 @@ void sp_fs_context_invalid(struct fs_context *fc, const char *message);
 const char *sp_fs_parameter_key(const struct fs_parameter *param);
 const char *sp_fs_parameter_string(const struct fs_parameter *param);
 
-void sp_super_inherit(struct super_block *sb, struct super_block *lower);
+bool sp_super_inherit(struct super_block *sb, const struct path *path);
 void sp_kstatfs_set_type(struct kstatfs *buf, unsigned long magic);
 void sp_show_option(struct seq_file *seq, const char *name, const char *value);
 int sp_super_sync(struct super_block *sb, struct super_block *lower, u32 *seen);
@@ -57,7 +57,6 @@ int sp_super_reconfigure(struct fs_context *fc);
 void sp_super_write_back(struct super_block *sb);
 u32 sp_super_error(struct super_block *sb);
 void sp_buffer_map(struct buffer_head *bh, struct super_block *sb, u64 block);
-void sp_super_restrict(struct super_block *sb, const struct path *lower);
 bool sp_path_is_plain(const struct path *path);
 bool sp_exec_is_refused(const struct file *file, const struct path *lower);
 
@@ -77,8 +76,7 @@ int sp_without_delegations(int (*change)(void *argument, struct delegated_inode 
 bool sp_d_is_linked(struct dentry *dentry);
 int sp_tmpfile_finish(struct file *file, struct inode *inode);
 
-bool sp_inode_is_new(struct inode *inode);
-void sp_inode_prepare(struct inode *inode);
+bool sp_inode_prepare(struct inode *inode, struct inode *lower);
 bool sp_inode_sets_times(struct inode *inode);
 bool sp_inode_has_no_privileges(struct inode *inode);
 void sp_touch_atime(const struct path *mount, struct inode *inode);
@@ -122,13 +120,11 @@ void sp_super_set_error(struct inode *inode, int error);
 
 struct folio *sp_readahead_folio(struct readahead_control *ractl);
 
-unsigned int sp_nofs_save(void);
-void sp_nofs_restore(unsigned int flags);
 struct mem_cgroup *sp_charge_folio(struct folio *folio, struct mem_cgroup **memcg);
 void sp_charge_end(struct mem_cgroup *old, struct mem_cgroup *memcg);
 bool sp_charge_is_limited(struct mem_cgroup *memcg);
-unsigned int sp_local_throttle_save(void);
-void sp_local_throttle_restore(unsigned int flags);
+unsigned int sp_task_flag_save(unsigned int flag);
+void sp_task_flag_restore(unsigned int flag, unsigned int old);
 struct workqueue_struct *sp_workqueue_alloc(const char *name);
 int sp_workqueue_call(struct workqueue_struct *wq, int (*call)(void *), void *argument);
 

@@ -141,11 +141,19 @@ int sp_tmpfile_finish(struct file *file, struct inode *inode)
 	return finish_open_simple(file, 0);
 }
 
-/* Before others see it. Access control lists are asked for below each time. */
-void sp_inode_prepare(struct inode *inode)
+/*
+ * Whether @inode is new, so that others do not see it yet: then it is like @lower. Access
+ * control lists are asked for below each time.
+ */
+bool sp_inode_prepare(struct inode *inode, struct inode *lower)
 {
+	if (!(inode_state_read_once(inode) & I_NEW))
+		return false;
+	inode->i_ino = lower->i_ino;
+	i_size_write(inode, i_size_read(lower));
 	inode->i_acl = ACL_DONT_CACHE;
 	inode->i_default_acl = ACL_DONT_CACHE;
+	return true;
 }
 
 /*
@@ -194,11 +202,6 @@ void sp_touch_special(const struct path *mount, struct inode *inode, unsigned in
 		mnt_put_write_access(mount->mnt);
 	}
 	sb_end_write(inode->i_sb);
-}
-
-bool sp_inode_is_new(struct inode *inode)
-{
-	return inode_state_read_once(inode) & I_NEW;
 }
 
 /* Names that are equal without being the same are beyond a stack that compares them. */

@@ -9,16 +9,6 @@
 
 #include "fs.h"
 
-unsigned int sp_nofs_save(void)
-{
-	return memalloc_nofs_save();
-}
-
-void sp_nofs_restore(unsigned int flags)
-{
-	memalloc_nofs_restore(flags);
-}
-
 /*
  * What this task allocates for others is charged to the group that @folio is charged to, which
  * @memcg has a reference to then, until sp_charge_end() gets both. Both may be NULL.
@@ -45,20 +35,20 @@ bool sp_charge_is_limited(struct mem_cgroup *memcg)
 }
 
 /*
- * Whoever cleans pages above by dirtying pages below is to wait for the device
- * below only, not for what it is there to clean.
+ * PF_MEMALLOC_NOFS; or PF_LOCAL_THROTTLE: a task that cleans pages above by dirtying pages
+ * below is to wait for the device below only, not for what it is there to clean.
  */
-unsigned int sp_local_throttle_save(void)
+unsigned int sp_task_flag_save(unsigned int flag)
 {
-	unsigned int old = current->flags & PF_LOCAL_THROTTLE;
+	unsigned int old = current->flags & flag;
 
-	current->flags |= PF_LOCAL_THROTTLE;
+	current->flags |= flag;
 	return old;
 }
 
-void sp_local_throttle_restore(unsigned int old)
+void sp_task_flag_restore(unsigned int flag, unsigned int old)
 {
-	current_restore_flags(old, PF_LOCAL_THROTTLE);
+	current_restore_flags(old, flag);
 }
 
 struct workqueue_struct *sp_workqueue_alloc(const char *name)

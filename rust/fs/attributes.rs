@@ -155,10 +155,12 @@ impl<T: FileSystem> Operations<T> {
         from_result(|| {
             inode.write_and_wait()?;
             let lower = inode.lower().as_raw();
-            // SAFETY: The inode below is valid, and so are its operations.
-            let fiemap = unsafe { (*(*lower).i_op).fiemap }.ok_or_else(not_supported)?;
-            // SAFETY: It is for that inode; the caller passes the rest.
-            to_result(unsafe { fiemap(lower, info, start, len) }).map(|()| 0)
+            // SAFETY: The inode below is valid, and so are its operations; the caller passes the rest.
+            let result = unsafe {
+                let fiemap = (*(*lower).i_op).fiemap.ok_or_else(not_supported)?;
+                fiemap(lower, info, start, len)
+            };
+            to_result(result).map(|()| 0)
         })
     }
 
@@ -194,13 +196,14 @@ pub(super) unsafe extern "C" fn update_time(
     // SAFETY: The caller passes it.
     let inode = unsafe { Upper::<Inode>::from_raw(inode) };
     let (mount, lower) = (inode.layer().lower().as_raw(), inode.lower().as_raw());
-    match which {
-        // SAFETY: Both are valid.
-        bindings::fs_update_time_FS_UPD_CMTIME => unsafe {
-            bindings::sp_touch_special(mount, lower, flags)
-        },
-        // SAFETY: The same.
-        _ => unsafe { bindings::sp_touch_atime(mount, lower) },
+    // SAFETY: Both are valid.
+    unsafe {
+        match which {
+            bindings::fs_update_time_FS_UPD_CMTIME => {
+                bindings::sp_touch_special(mount, lower, flags)
+            }
+            _ => bindings::sp_touch_atime(mount, lower),
+        }
     }
     inode.copy_attributes();
     0

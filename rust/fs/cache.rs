@@ -5,7 +5,7 @@
 use super::{gate, stack::Upper, Inode};
 use crate::{
     bindings,
-    mm::{Mapping, Writeback}, //
+    mm::Writeback, //
 };
 use core::{ops::Range, sync::atomic::Ordering};
 use kernel::{error::to_result, page::PAGE_SIZE, prelude::*};
@@ -22,14 +22,6 @@ pub struct NoWriteback<'a> {
 /// written back, nothing is dirty. Whoever stores to one waits.
 pub struct NoStores<'a> {
     _closed: gate::Closed<'a>,
-}
-
-impl Inode {
-    /// The page cache.
-    pub(super) fn cache(&self) -> &Mapping {
-        // SAFETY: An inode keeps its mapping.
-        unsafe { Mapping::from_raw(self.mapping()) }
-    }
 }
 
 impl Upper<Inode> {
@@ -58,12 +50,13 @@ impl Upper<Inode> {
         }
         let again = passes && self.no_room().swap(true, Ordering::Relaxed);
         let (raw, error) = (self.as_raw(), error.to_errno());
-        if !again {
-            // SAFETY: The inode is valid.
-            unsafe { bindings::sp_mapping_set_error(raw, error) };
-        } else if syncs {
-            // SAFETY: As above.
-            unsafe { bindings::sp_super_set_error(raw, error) };
+        // SAFETY: The inode is valid, and so is its superblock.
+        unsafe {
+            if !again {
+                bindings::sp_mapping_set_error(raw, error);
+            } else if syncs {
+                bindings::sp_super_set_error(raw, error);
+            }
         }
         passes
     }
@@ -181,7 +174,9 @@ impl NoWriteback<'_> {
         let page = |byte: i64| (byte >> bindings::PAGE_SHIFT) as usize;
         let (first, last) = (page(range.start), page(range.end - 1));
         // SAFETY: The inode is valid. Dirty ones stay, and that is no failure here.
-        unsafe { bindings::invalidate_inode_pages2_range(self.inode.mapping(), first, last) };
+        unsafe {
+            bindings::invalidate_inode_pages2_range(self.inode.cache().as_raw(), first, last)
+        };
     }
 
     /// Drops all pages from that with the byte `from` on, so that they are read again, and takes

@@ -10,10 +10,9 @@ use super::{
     Inode, //
 };
 use crate::mm::{Folio, Locked, Sleep, Stable, StableRange, Writeback};
-use core::{mem, ops::Range, ptr};
+use core::ops::Range;
 use kernel::{
     alloc::flags::GFP_KERNEL,
-    ffi::{c_int, c_void},
     prelude::*,
     sync::aref::ARef, //
 };
@@ -43,9 +42,20 @@ impl Part<'_> {
     pub(super) fn is_frozen(&self) -> bool {
         self.frozen.is_some()
     }
-}
 
-struct Job<'a>(KVVec<Part<'a>>);
+    fn write<T: FileSystem>(&self) -> Result {
+        let charge = ChargeAs::of(&self.folio, self.inode.lower());
+        let written = match &self.frozen {
+            Some(copy) => T::write_copy(self.inode, self.folio.pos(), &copy[..self.len]),
+            None => T::write_back(self.inode, &self.folio, self.len),
+        };
+        written
+            .map_err(|error| charge.error(error))
+            .inspect_err(|error| {
+                self.inode.failed_to_write(&self.folio, *error, false);
+            })
+    }
+}
 
 impl Upper<File> {
     /// Writes what is dirty of `range`, in bytes, to the file below, as it is at one moment: no
@@ -136,42 +146,17 @@ pub(super) fn start<'a>(
     })
 }
 
-/// Writes all of them, of inodes of one filesystem. Sleeps; the first error.
+/// Writes all of them, of inodes of one filesystem, in a thread of the kernel, as all that is written
+/// back. Sleeps; the first error.
 pub(super) fn write<T: FileSystem>(inode: &Upper<Inode>, parts: KVVec<Part<'_>>) -> Result {
-    let mut job = Job(parts);
-    // SAFETY: The function gets what it expects, and `job` lives until it returns.
-    let result = unsafe {
-        let job = ptr::from_mut(&mut job).cast();
-        inode.layer().queue.call(write_all::<T>, job)
-    };
-    kernel::error::to_result(result)
-}
-
-/// In a thread of the kernel, as all that is written back.
-///
-/// # Safety
-///
-/// To be called with a [`Job`] that nobody else uses.
-unsafe extern "C" fn write_all<T: FileSystem>(job: *mut c_void) -> c_int {
-    let _nofs = NoFs::new();
-    let _throttle = LocalThrottle::new();
-    // SAFETY: The caller passes it.
-    let job = unsafe { &mut *job.cast::<Job<'_>>() };
-    let mut first = 0;
-    // Writeback of each ends as it is dropped.
-    for part in mem::replace(&mut job.0, KVVec::new()) {
-        let inode = part.inode;
-        let charge = ChargeAs::of(&part.folio, inode.lower());
-        let written = match &part.frozen {
-            Some(copy) => T::write_copy(inode, part.folio.pos(), &copy[..part.len]),
-            None => T::write_back(inode, &part.folio, part.len),
-        };
-        if let Err(error) = written.map_err(|error| charge.error(error)) {
-            inode.failed_to_write(&part.folio, error, false);
-            if first == 0 {
-                first = error.to_errno();
-            }
+    inode.layer().queue.call(|| {
+        let _nofs = NoFs::new();
+        let _throttle = LocalThrottle::new();
+        let mut first = Ok(());
+        // Writeback of each ends as it is dropped.
+        for part in parts {
+            first = first.and(part.write::<T>());
         }
-    }
-    first
+        first
+    })
 }

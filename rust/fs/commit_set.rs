@@ -51,10 +51,7 @@ struct Wanted<'a> {
 impl Wanted<'_> {
     /// Where it is written among others: all parts of an inode come one after another.
     fn order(&self) -> (u64, *mut bindings::inode, u64) {
-        let inode = self.inode.as_raw();
-        // SAFETY: The inode is valid, and its number does not change.
-        let number = unsafe { (*inode).i_ino };
-        (number, inode, self.range.start)
+        (self.inode.number(), self.inode.as_raw(), self.range.start)
     }
 }
 
@@ -97,12 +94,13 @@ impl<'a> LockedInodes<'a> {
 
 impl Drop for LockedInodes<'_> {
     fn drop(&mut self) {
-        for inode in &self.0 {
-            // SAFETY: It was locked when this was made.
-            unsafe { bindings::sp_inode_unlock(inode.as_raw()) };
+        // SAFETY: All of this was locked when it was made.
+        unsafe {
+            for inode in &self.0 {
+                bindings::sp_inode_unlock(inode.as_raw());
+            }
+            bindings::sp_commit_unlock();
         }
-        // SAFETY: As above.
-        unsafe { bindings::sp_commit_unlock() };
     }
 }
 
@@ -235,9 +233,7 @@ impl<'a> CommitSet<'a> {
 impl<'a> Found<'a> {
     /// Puts it under writeback; not if that has been written meanwhile.
     fn begin(self) -> Result<Option<Part<'a>>> {
-        self.folio.lock_raw(Sleep::Uninterruptible)?;
-        // SAFETY: Locked right above, and handed over.
-        let folio: Locked<ARef<Folio>> = unsafe { Locked::from_locked(self.folio) };
+        let folio = Locked::lock(self.folio, Sleep::Uninterruptible)?;
         folio.wait_writeback(Sleep::Uninterruptible)?;
         if !folio.is_in(self.inode.cache()) {
             return Ok(None);

@@ -3,7 +3,7 @@
 //! `dentry_operations`: whether a name is what it is below.
 
 use super::{
-    stack::{layer, Layer, Upper},
+    stack::Upper,
     stale,
     Dentry,
     Inode,
@@ -32,24 +32,9 @@ pub(super) const FOLDING: bindings::dentry_operations = bindings::dentry_operati
 };
 
 impl Upper<Dentry> {
-    /// # Safety
-    ///
-    /// As for [`Dentry::from_raw`]; and it must be of a filesystem of this library.
-    pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::dentry) -> &'a Self {
-        // INVARIANT: By the requirements.
-        // SAFETY: As above, and the type is transparent.
-        unsafe { &*raw.cast() }
-    }
-
-    /// What the mount is stacked on.
-    pub fn layer(&self) -> &Layer {
-        // SAFETY: By type invariant; a dentry keeps its superblock.
-        unsafe { layer(self.super_block().as_raw()) }
-    }
-
     /// The directory that it is in now.
     pub fn parent(&self) -> ARef<Self> {
-        // SAFETY: The parent is of the same filesystem; the type is transparent.
+        // SAFETY: The parent is of the same filesystem, and the type is transparent.
         unsafe { ARef::from_raw(ARef::into_raw(Dentry::parent(self)).cast()) }
     }
 
@@ -62,27 +47,14 @@ impl Upper<Dentry> {
 
     /// The dentry below; ESTALE while it has none.
     pub fn lower(&self) -> Result<&Dentry> {
-        // SAFETY: By type invariant. The field is set once, before others see the dentry.
-        let raw: *mut bindings::dentry = unsafe { (*self.as_raw()).d_fsdata.cast() };
-        if raw.is_null() {
-            return Err(stale());
-        }
-        // SAFETY: release() gives the reference back, no sooner.
-        Ok(unsafe { Dentry::from_raw(raw) })
+        // SAFETY: By type invariant the field is NULL, or a dentry with a reference that release()
+        // gives back; it is set once, before others see this one.
+        unsafe { (*self.as_raw()).d_fsdata.cast::<Dentry>().as_ref() }.ok_or_else(stale)
     }
 
     /// The place below.
     pub fn path(&self) -> Result<Path> {
         self.layer().lower().at(self.lower()?)
-    }
-
-    /// # Safety
-    ///
-    /// Nobody else may know the dentry yet, and it must have none below.
-    pub(super) unsafe fn set_lower(&self, lower: ARef<Dentry>) {
-        let raw = ARef::into_raw(lower).as_ptr();
-        // SAFETY: The caller vouches for it.
-        unsafe { (*self.as_raw()).d_fsdata = raw.cast() };
     }
 
     /// Whether it stands for the same below as it does here; `flags` are those of path walking.
@@ -111,6 +83,46 @@ impl Upper<Dentry> {
         // SAFETY: Both are valid.
         unsafe { bindings::sp_d_drop_moved(self.as_raw(), lower.as_raw()) };
         Ok(false)
+    }
+}
+
+/// A dentry that is being looked up or made.
+///
+/// # Invariants
+///
+/// The dentry is of this library and has none below yet; no other task uses it.
+pub(super) struct NewDentry<'a>(&'a Upper<Dentry>);
+
+impl<'a> NewDentry<'a> {
+    /// # Safety
+    ///
+    /// `raw` must be of a filesystem of this library, and stay valid for `'a`. It must have none
+    /// below yet, and no other task may use it before it has.
+    pub(super) unsafe fn from_raw(raw: *mut bindings::dentry) -> Self {
+        // INVARIANT: By the requirements.
+        // SAFETY: As above.
+        Self(unsafe { Upper::from_raw(raw) })
+    }
+
+    pub(super) fn entry(&self) -> &'a Upper<Dentry> {
+        self.0
+    }
+
+    /// What it is below, for as long as it is there.
+    pub(super) fn set_lower(&self, lower: ARef<Dentry>) {
+        let lower = ARef::into_raw(lower).as_ptr();
+        // SAFETY: By the type invariant nothing else looks at the field. release() gives the
+        // reference back.
+        unsafe { (*self.0.as_raw()).d_fsdata = lower.cast() };
+    }
+
+    /// The name stands for `inode`; what `->lookup` has to return of that.
+    pub(super) fn splice(self, inode: Option<ARef<Upper<Inode>>>) -> *mut bindings::dentry {
+        let inode = inode.map_or(ptr::null_mut(), |inode| {
+            ARef::into_raw(inode).cast().as_ptr()
+        });
+        // SAFETY: By the type invariant the dentry is new; the reference to the inode is given away.
+        unsafe { bindings::d_splice_alias(inode, self.0.as_raw()) }
     }
 }
 

@@ -38,16 +38,16 @@ unsafe extern "C" fn open_directory(_: *mut bindings::inode, file: *mut bindings
 /// To be called by the kernel, for a file of this library.
 unsafe extern "C" fn llseek(file: *mut bindings::file, offset: i64, whence: c_int) -> i64 {
     // SAFETY: The caller passes it, with its position locked; the one below is used by it only.
-    let upper = unsafe { Upper::<File>::from_raw(file) };
-    // SAFETY: As above.
-    upper.lower().act(|lower| unsafe {
-        (*lower).f_pos = (*file).f_pos;
-        let offset = bindings::vfs_llseek(lower, offset, whence);
-        if offset >= 0 {
-            (*file).f_pos = offset;
-        }
-        offset
-    })
+    unsafe {
+        Upper::<File>::from_raw(file).lower().act(|lower| {
+            (*lower).f_pos = (*file).f_pos;
+            let offset = bindings::vfs_llseek(lower, offset, whence);
+            if offset >= 0 {
+                (*file).f_pos = offset;
+            }
+            offset
+        })
+    }
 }
 
 /// # Safety
@@ -59,12 +59,12 @@ unsafe extern "C" fn iterate(
 ) -> c_int {
     // SAFETY: The caller passes both, with the position locked; the one below is used by it
     // only.
-    let upper = unsafe { Upper::<File>::from_raw(file) };
-    // SAFETY: As above.
-    upper.lower().act(|lower| unsafe {
-        (*lower).f_pos = (*context).pos;
-        bindings::iterate_dir(lower, context)
-    })
+    unsafe {
+        Upper::<File>::from_raw(file).lower().act(|lower| {
+            (*lower).f_pos = (*context).pos;
+            bindings::iterate_dir(lower, context)
+        })
+    }
 }
 
 /// # Safety

@@ -3,6 +3,7 @@
 //! `inode_operations` of directories: names, which are those below.
 
 use super::{
+    dentry::NewDentry,
     inode::{prepare, Operations},
     names,
     stack::Upper,
@@ -34,7 +35,10 @@ impl<'a> Name<'a> {
     /// `raw` must be a dentry of this library, valid for `'a`.
     unsafe fn from_raw(raw: *mut bindings::dentry) -> Self {
         // SAFETY: The caller vouches for it.
-        let entry = unsafe { Upper::<Dentry>::from_raw(raw) };
+        Self::of(unsafe { Upper::from_raw(raw) })
+    }
+
+    fn of(entry: &'a Upper<Dentry>) -> Self {
         Self {
             parent: entry.parent(),
             entry,
@@ -79,18 +83,17 @@ impl<'a> Name<'a> {
     /// What the name is to stand for.
     fn found<T: FileSystem>(&self) -> Result<ARef<Upper<Inode>>> {
         let lower = self.entry.lower()?.inode().ok_or_else(stale)?;
-        // SAFETY: The dentry is one of this library.
-        let inode = unsafe { Upper::get(self.entry.super_block().as_raw(), &lower, prepare::<T>) }?;
+        let inode = Upper::get(self.entry.super_block(), &lower, prepare::<T>)?;
         inode.copy_attributes();
         Ok(inode)
     }
 
     /// Makes the name stand for what it stands for below.
     fn connect<T: FileSystem>(&self) -> Result {
-        let raw = ARef::into_raw(self.found::<T>()?).cast().as_ptr();
+        let inode = ARef::into_raw(self.found::<T>()?).cast().as_ptr();
         // SAFETY: The dentry has no inode yet, since its directory is locked; the reference is given
         // away.
-        unsafe { bindings::d_instantiate(self.entry.as_raw(), raw) };
+        unsafe { bindings::d_instantiate(self.entry.as_raw(), inode) };
         Ok(())
     }
 
@@ -126,64 +129,32 @@ impl<T: FileSystem> Operations<T> {
         _: c_uint,
     ) -> *mut bindings::dentry {
         // SAFETY: The caller passes a dentry that nobody else uses yet, so that it has none below.
-        match unsafe { Self::find(dentry) } {
-            // SAFETY: The reference to the inode is given away.
-            Ok(inode) => unsafe { bindings::d_splice_alias(inode, dentry) },
+        let new = unsafe { NewDentry::from_raw(dentry) };
+        match Self::find(&new) {
+            Ok(inode) => new.splice(inode),
             Err(error) => error.to_ptr(),
         }
     }
 
-    /// What the name stands for, with a reference that is the caller's.
-    ///
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe fn find(dentry: *mut bindings::dentry) -> Result<*mut bindings::inode> {
-        // SAFETY: As for lookup().
-        let name = unsafe { Name::from_raw(dentry) };
+    /// What the name stands for; none if there is nothing of that name.
+    fn find(new: &NewDentry<'_>) -> Result<Option<ARef<Upper<Inode>>>> {
+        let name = Name::of(new.entry());
         let lower = names::lookup(name.parent.lower()?, name.entry)?;
         let exists = lower.inode().is_some();
-        // SAFETY: As for lookup().
-        unsafe { name.entry.set_lower(lower) };
-        if !exists {
-            return Ok(ptr::null_mut());
-        }
-        Ok(ARef::into_raw(name.found::<T>()?).cast().as_ptr())
+        new.set_lower(lower);
+        exists.then(|| name.found::<T>()).transpose()
     }
 
     /// # Safety
     ///
     /// To be called by the kernel, for an inode or a dentry of this library.
-    #[cfg(create_has_excl)]
     pub(super) unsafe extern "C" fn create(
         _: *mut bindings::mnt_idmap,
         _: *mut bindings::inode,
         dentry: *mut bindings::dentry,
         mode: bindings::umode_t,
-        _: bool,
+        #[cfg(create_has_excl)] _: bool,
     ) -> c_int {
-        // SAFETY: The same.
-        unsafe { Self::make_file(dentry, mode) }
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    #[cfg(not(create_has_excl))]
-    pub(super) unsafe extern "C" fn create(
-        _: *mut bindings::mnt_idmap,
-        _: *mut bindings::inode,
-        dentry: *mut bindings::dentry,
-        mode: bindings::umode_t,
-    ) -> c_int {
-        // SAFETY: The same.
-        unsafe { Self::make_file(dentry, mode) }
-    }
-
-    /// # Safety
-    ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
-    unsafe fn make_file(dentry: *mut bindings::dentry, mode: u16) -> c_int {
         // SAFETY: The caller passes it.
         let name = unsafe { Name::from_raw(dentry) };
         from_result(|| {
@@ -205,15 +176,15 @@ impl<T: FileSystem> Operations<T> {
         mode: bindings::umode_t,
     ) -> c_int {
         // SAFETY: The caller passes a file with a dentry that nobody else uses yet.
-        let name = unsafe { Name::from_raw(File::from_raw(file).dentry().as_raw()) };
+        let new = unsafe { NewDentry::from_raw(File::from_raw(file).dentry().as_raw()) };
         from_result(|| {
+            let name = Name::of(new.entry());
             let layer = name.entry.layer();
             let write = layer.lower().want_write()?;
             // Whether it may be given a name is looked at here, before anybody asks below.
             let dir = name.parent.path()?;
             let lower = names::tmpfile(&write, &dir, mode, &layer.rights()?)?;
-            // SAFETY: As above.
-            unsafe { name.entry.set_lower(lower.dentry().into()) };
+            new.set_lower(lower.dentry().into());
             let inode = ARef::into_raw(name.found::<T>()?).cast().as_ptr();
             // SAFETY: The dentry has no inode yet; the reference is given away.
             to_result(unsafe { bindings::sp_tmpfile_finish(file, inode) }).map(|()| 0)

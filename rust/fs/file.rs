@@ -4,6 +4,7 @@
 
 use super::{
     not_supported,
+    object::Object,
     open::{self, Opening},
     stack::Upper,
     Buffer,
@@ -27,15 +28,6 @@ use kernel::{
 };
 
 impl Upper<File> {
-    /// # Safety
-    ///
-    /// As for [`File::from_raw`]; and it must be of a filesystem of this library, and open.
-    pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::file) -> &'a Self {
-        // INVARIANT: By the requirements.
-        // SAFETY: As above, and the type is transparent.
-        unsafe { &*raw.cast() }
-    }
-
     /// The inode.
     pub fn inode(&self) -> &Upper<Inode> {
         // SAFETY: By type invariant; a file keeps its inode.
@@ -48,8 +40,7 @@ impl Upper<File> {
         let file = LocalFile::fget(descriptor)?;
         // SAFETY: It keeps the file.
         let file = unsafe { File::from_raw(file.as_ptr()) };
-        if !file.inode().super_block().is(self.inode().super_block()) || !file.inode().is_regular()
-        {
+        if !file.super_block().is(self.super_block()) || !file.inode().is_regular() {
             return Err(EXDEV);
         }
         // SAFETY: It is an open file of this filesystem; the type is transparent.
@@ -138,8 +129,7 @@ impl<T: FileSystem> Operations<T> {
             unsafe { (Request::from_raw(kiocb), Buffer::from_raw(iter)) };
         let read = may_wait(&request, request.is_direct(), EAGAIN)
             .and_then(|()| T::read(&mut request, &mut buffer));
-        // SAFETY: The file is valid.
-        unsafe { bindings::sp_file_accessed(request.file().as_raw()) };
+        request.file().accessed();
         read.map_or_else(|error| error.to_errno() as isize, |bytes| bytes as isize)
     }
 
@@ -167,22 +157,19 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// To be called by the kernel, for a file of this library.
     unsafe extern "C" fn llseek(file: *mut bindings::file, offset: i64, whence: c_int) -> i64 {
-        let kind = whence as u32;
-        if kind != bindings::SP_SEEK_DATA && kind != bindings::SP_SEEK_HOLE {
-            // SAFETY: The caller passes it.
-            return unsafe { bindings::generic_file_llseek(file, offset, whence) };
-        }
         // SAFETY: The caller passes it.
         let upper = unsafe { Upper::<File>::from_raw(file) };
-        let found = T::seek(upper, offset, whence);
-        match found {
+        let found = match whence as u32 {
+            bindings::SP_SEEK_DATA | bindings::SP_SEEK_HOLE => T::seek(upper, offset, whence),
             // SAFETY: As above.
-            Ok(offset) => unsafe {
-                let limit = upper.inode().super_block().max_bytes();
-                bindings::vfs_setpos(file, offset, limit)
-            },
-            Err(error) => error.to_errno().into(),
-        }
+            _ => return unsafe { bindings::generic_file_llseek(file, offset, whence) },
+        };
+        let limit = upper.super_block().max_bytes();
+        found.map_or_else(
+            |error| error.to_errno().into(),
+            // SAFETY: As above.
+            |offset| unsafe { bindings::vfs_setpos(file, offset, limit) },
+        )
     }
 
     /// # Safety

@@ -7,34 +7,42 @@ use crate::{
     bindings,
     mm::{Folio, Locked, Writeback}, //
 };
+use core::marker::PhantomData;
 use kernel::{error::to_result, prelude::*};
 
-/// A part of a folio, for reading and writing.
-struct Part {
-    vec: bindings::bio_vec,
-    iter: bindings::iov_iter,
+/// What a read or a write of the kernel goes to or comes from.
+///
+/// # Invariants
+///
+/// The iterator is one of the segments, which stay for `'a`.
+pub(super) struct Segments<'a>(bindings::iov_iter, PhantomData<&'a [bindings::bio_vec]>);
+
+impl<'a> Segments<'a> {
+    /// `direction` is `ITER_SOURCE` or `ITER_DEST`.
+    pub(super) fn new(direction: u32, segments: &'a [bindings::bio_vec]) -> Self {
+        let mut iter = bindings::iov_iter::default();
+        let len = segments.iter().map(|segment| segment.bv_len as usize).sum();
+        // SAFETY: Nothing is looked at yet but the numbers. The segments stay for as long as this.
+        unsafe {
+            bindings::iov_iter_bvec(&mut iter, direction, segments.as_ptr(), segments.len(), len)
+        };
+        // INVARIANT: Right above.
+        Self(iter, PhantomData)
+    }
+
+    pub(super) fn as_raw(&mut self) -> *mut bindings::iov_iter {
+        &mut self.0
+    }
 }
 
-impl Part {
-    fn of(folio: &Folio, done: usize, len: usize) -> Self {
-        Self {
-            vec: bindings::bio_vec {
-                // The first page is where the folio begins, and the others follow.
-                bv_page: folio.as_raw().cast(),
-                bv_offset: done as u32,
-                bv_len: (len - done) as u32,
-            },
-            iter: bindings::iov_iter::default(),
-        }
-    }
-
-    /// To be called where this stays.
-    fn iter(&mut self, direction: u32) -> &mut bindings::iov_iter {
-        let len = self.vec.bv_len as usize;
-        // SAFETY: The iterator and its only segment are here, both.
-        unsafe { bindings::iov_iter_bvec(&mut self.iter, direction, &self.vec, 1, len) };
-        &mut self.iter
-    }
+/// The bytes of a folio from `start` to `end`.
+fn segment(folio: &Folio, start: usize, end: usize) -> [bindings::bio_vec; 1] {
+    [bindings::bio_vec {
+        // The first page is where the folio begins, and the others follow.
+        bv_page: folio.as_raw().cast(),
+        bv_offset: start as u32,
+        bv_len: (end - start) as u32,
+    }]
 }
 
 impl Lower<'_> {
@@ -46,12 +54,12 @@ impl Lower<'_> {
         let mut done = 0;
         let len = len.min(folio.size());
         while done < len {
-            let mut part = Part::of(folio, done, len);
-            let iter = part.iter(bindings::SP_ITER_DEST);
+            let part = segment(folio, done, len);
+            let mut iter = Segments::new(bindings::SP_ITER_DEST, &part);
             // SAFETY: The file is valid, and the folio locked: nobody maps it before it is up to
             // date.
             let read = self.act(|file| unsafe {
-                bindings::sp_file_read(file, folio.as_raw(), iter, &mut pos)
+                bindings::sp_file_read(file, folio.as_raw(), iter.as_raw(), &mut pos)
             });
             if read == 0 {
                 break;
@@ -68,12 +76,12 @@ impl Lower<'_> {
         let mut done = 0;
         let len = len.min(folio.size());
         while done < len {
-            let mut part = Part::of(folio, done, len);
-            let iter = part.iter(bindings::SP_ITER_SOURCE);
+            let part = segment(folio, done, len);
+            let mut iter = Segments::new(bindings::SP_ITER_SOURCE, &part);
             // SAFETY: The file is valid, and the folio stays while it is under writeback.
             let written = self.act(|file| unsafe {
                 let flags = bindings::sp_file_cache_flags(file, folio.as_raw());
-                bindings::vfs_iter_write(file, iter, &mut pos, flags)
+                bindings::vfs_iter_write(file, iter.as_raw(), &mut pos, flags)
             });
             match bytes(written)? {
                 0 => return Err(EIO),

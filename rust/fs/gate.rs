@@ -29,12 +29,11 @@ impl Gate {
 
     /// Sleeps while it is closed; `EINTR` on a fatal signal, where the sleep can be cut short.
     pub(super) fn enter(&self, sleep: Sleep) -> Result<Inside<'_>> {
-        match sleep {
-            // SAFETY: The gate is valid.
-            Sleep::Uninterruptible => unsafe { bindings::sp_gate_enter(self.0.get()) },
-            Sleep::Killable => {
-                // SAFETY: As above.
-                to_result(unsafe { bindings::sp_gate_enter_killable(self.0.get()) })?
+        // SAFETY: The gate is valid.
+        unsafe {
+            match sleep {
+                Sleep::Uninterruptible => bindings::sp_gate_enter(self.0.get()),
+                Sleep::Killable => to_result(bindings::sp_gate_enter_killable(self.0.get()))?,
             }
         }
         Ok(Inside(self))

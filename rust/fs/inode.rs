@@ -99,11 +99,13 @@ impl<T: FileSystem> Operations<T> {
         if dentry.is_null() {
             return ECHILD.to_ptr::<c_char>().cast_const();
         }
-        // SAFETY: The caller passes both.
-        match unsafe { Upper::<Dentry>::from_raw(dentry) }.lower() {
-            // SAFETY: As above; what the lower filesystem returns lives until `done` is called.
-            Ok(lower) => unsafe { bindings::vfs_get_link(lower.as_raw(), done) },
-            Err(error) => error.to_ptr::<c_char>().cast_const(),
+        // SAFETY: The caller passes both; what the lower filesystem returns lives until `done` is
+        // called.
+        unsafe {
+            match Upper::<Dentry>::from_raw(dentry).lower() {
+                Ok(lower) => bindings::vfs_get_link(lower.as_raw(), done),
+                Err(error) => error.to_ptr::<c_char>().cast_const(),
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The file below an open file.
 
 use super::{
+    object::Object,
     rights::{act, Rights},
     File, //
 };
@@ -83,6 +84,6 @@ impl<'a> Lower<'a> {
     /// Keeps the filesystem from being frozen until the guard is dropped. Sleeps while it is. To be
     /// taken before all locks of the filesystem, and before those of folios above it.
     pub fn start_write(self) -> FreezeProtection<'a> {
-        self.file().inode().super_block().start_write()
+        self.file().super_block().start_write()
     }
 }

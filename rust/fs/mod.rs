@@ -50,6 +50,7 @@ mod node;
 mod object;
 mod one_file;
 mod open;
+mod pass;
 mod queue;
 mod registration;
 mod request;

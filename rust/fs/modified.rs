@@ -2,7 +2,7 @@
 
 //! What writing to a file changes beside its data: its times, and what it may do.
 
-use super::{stack::Upper, File};
+use super::{object::Object, stack::Upper, File};
 use crate::bindings;
 use kernel::{error::to_result, prelude::*};
 
@@ -32,7 +32,7 @@ impl Upper<File> {
     /// The same for a page fault.
     pub(super) fn touch_fault(&self) -> Result {
         let lower = self.lower();
-        let _store = lower.inode().super_block().start_fault();
+        let _store = lower.super_block().start_fault();
         self.update_time()
     }
 

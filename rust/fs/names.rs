@@ -28,10 +28,9 @@ pub(super) fn lookup(dir: &Dentry, name: &Dentry) -> Result<ARef<Dentry>> {
     let mut name = unsafe { (*name.as_raw()).__bindgen_anon_1.d_name };
     // The hash is another one there.
     name.__bindgen_anon_1.__bindgen_anon_1.hash = 0;
-    // SAFETY: `dir` is a directory; the function takes its lock where it needs it.
-    let found = unsafe { bindings::lookup_noperm_unlocked(&mut name, dir.as_raw()) };
-    // SAFETY: It is a new reference, or an error.
-    unsafe { Dentry::take(found) }
+    // SAFETY: `dir` is a directory; the function takes its lock where it needs it. The result is a
+    // new reference, or an error.
+    unsafe { Dentry::take(bindings::lookup_noperm_unlocked(&mut name, dir.as_raw())) }
 }
 
 /// Calls `change` until no delegation is in its way.
@@ -76,28 +75,48 @@ struct Locked {
 }
 
 impl Locked {
+    /// For making `child`.
     fn creating(dir: &Dentry, child: &Dentry) -> Result<Self> {
-        let inode = directory(dir)?;
-        // SAFETY: Both dentries are valid, and the first is a directory.
-        let child = unsafe { bindings::start_creating_dentry(dir.as_raw(), child.as_raw()) };
-        Self::started(&inode, child)
+        Self::start(dir, child, bindings::start_creating_dentry)
     }
 
+    /// For removing it.
     fn removing(dir: &Dentry, child: &Dentry) -> Result<Self> {
-        let inode = directory(dir)?;
-        // SAFETY: Both dentries are valid, and the first is a directory.
-        let child = unsafe { bindings::start_removing_dentry(dir.as_raw(), child.as_raw()) };
-        Self::started(&inode, child)
+        Self::start(dir, child, bindings::start_removing_dentry)
     }
 
-    fn started(dir: &Inode, child: *mut bindings::dentry) -> Result<Self> {
-        // INVARIANT: Has succeeded.
+    fn start(
+        dir: &Dentry,
+        child: &Dentry,
+        start: unsafe extern "C" fn(
+            *mut bindings::dentry,
+            *mut bindings::dentry,
+        ) -> *mut bindings::dentry,
+    ) -> Result<Self> {
+        let inode = directory(dir)?;
+        // SAFETY: Both dentries are valid, and the first is a directory, as both functions want it.
+        let child = unsafe { start(dir.as_raw(), child.as_raw()) };
+        // INVARIANT: It has succeeded.
         Ok(Self {
-            dir: dir.as_raw(),
+            dir: inode.as_raw(),
             child: from_err_ptr(child).map_err(overtaken)?,
         })
     }
+
+    /// Removes the name by `remove`.
+    fn remove(&self, remove: Remove, delegated: *mut bindings::delegated_inode) -> Result {
+        // SAFETY: By the type invariant the directory is locked, and the name is in it.
+        to_result(unsafe { remove(idmap(), self.dir, self.child, delegated) })
+    }
 }
+
+/// vfs_unlink() and vfs_rmdir().
+type Remove = unsafe extern "C" fn(
+    *mut bindings::mnt_idmap,
+    *mut bindings::inode,
+    *mut bindings::dentry,
+    *mut bindings::delegated_inode,
+) -> c_int;
 
 impl Drop for Locked {
     fn drop(&mut self) {
@@ -120,18 +139,18 @@ pub fn create(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Res
 pub fn tmpfile(_: &WriteAccess<'_>, dir: &Path, mode: u16, rights: &Rights) -> Result<ARef<File>> {
     directory(dir.dentry())?;
     let flags = bindings::SP_O_RDWR | bindings::SP_O_LARGEFILE;
-    // SAFETY: The path is that of a directory; the function takes references of its own.
-    let file = unsafe {
-        bindings::kernel_tmpfile_open(
+    let credential = rights.credential().as_ptr();
+    // SAFETY: The path is that of a directory; the function takes references of its own. The result
+    // is a new reference, or an error.
+    unsafe {
+        File::take(bindings::kernel_tmpfile_open(
             idmap(),
             dir.as_raw(),
             mode,
             flags as i32,
-            rights.credential().as_ptr(),
-        )
-    };
-    // SAFETY: It is a new reference, or an error.
-    unsafe { File::take(file) }
+            credential,
+        ))
+    }
 }
 
 /// Makes a directory. The answer is whether `new` stands for it: a filesystem may make another
@@ -183,18 +202,14 @@ pub fn link(_: &WriteAccess<'_>, old: &Dentry, dir: &Dentry, new: &Dentry) -> Re
 /// Removes what is no directory.
 pub fn unlink(_: &WriteAccess<'_>, dir: &Dentry, old: &Dentry) -> Result {
     without_delegations(|delegated| {
-        let at = Locked::removing(dir, old)?;
-        // SAFETY: The directory is locked, and the name is in it.
-        to_result(unsafe { bindings::vfs_unlink(idmap(), at.dir, at.child, delegated) })
+        Locked::removing(dir, old)?.remove(bindings::vfs_unlink, delegated)
     })
 }
 
 /// Removes a directory.
 pub fn rmdir(_: &WriteAccess<'_>, dir: &Dentry, old: &Dentry) -> Result {
     without_delegations(|delegated| {
-        let at = Locked::removing(dir, old)?;
-        // SAFETY: The directory is locked, and the name is in it.
-        to_result(unsafe { bindings::vfs_rmdir(idmap(), at.dir, at.child, delegated) })
+        Locked::removing(dir, old)?.remove(bindings::vfs_rmdir, delegated)
     })
 }
 

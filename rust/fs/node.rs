@@ -4,11 +4,12 @@
 
 use super::{
     gate::Gate,
-    stack::{layer, Layer, Upper},
+    object::Object,
+    stack::Upper,
     writer::Writer,
     Inode, //
 };
-use crate::bindings;
+use crate::{bindings, mm::SuperBlock};
 use core::{
     ptr,
     ptr::NonNull,
@@ -45,8 +46,8 @@ impl Drop for ChangingNames<'_> {
 }
 
 /// What finds or makes an inode.
-struct Wanted {
-    lower: *mut bindings::inode,
+struct Wanted<'a> {
+    lower: &'a Inode,
     node: Option<KBox<Node>>,
 }
 
@@ -58,10 +59,10 @@ unsafe extern "C" fn is_wanted(inode: *mut bindings::inode, wanted: *mut c_void)
     let (node, wanted) = unsafe {
         (
             &*(*inode).i_private.cast::<Node>(),
-            &*wanted.cast::<Wanted>(),
+            &*wanted.cast::<Wanted<'_>>(),
         )
     };
-    ptr::eq(node.lower, wanted.lower).into()
+    ptr::eq(node.lower, wanted.lower.as_raw()).into()
 }
 
 /// # Safety
@@ -69,41 +70,28 @@ unsafe extern "C" fn is_wanted(inode: *mut bindings::inode, wanted: *mut c_void)
 /// As for [`is_wanted`].
 unsafe extern "C" fn set_node(inode: *mut bindings::inode, wanted: *mut c_void) -> c_int {
     // SAFETY: The caller passes it.
-    let wanted = unsafe { &mut *wanted.cast::<Wanted>() };
+    let wanted = unsafe { &mut *wanted.cast::<Wanted<'_>>() };
     let Some(mut node) = wanted.node.take() else {
         return ENOMEM.to_errno();
     };
-    // SAFETY: Whoever wants it has a reference.
-    unsafe { bindings::ihold(wanted.lower) };
-    node.lower = wanted.lower;
+    // evict_inode() gives the reference back.
+    node.lower = ARef::into_raw(ARef::from(wanted.lower)).cast().as_ptr();
     // SAFETY: The inode is new, and nobody else knows it.
     unsafe { (*inode).i_private = KBox::into_raw(node).cast() };
     0
 }
 
 impl Upper<Inode> {
-    /// # Safety
-    ///
-    /// As for [`Inode::from_raw`]; and it must be of a filesystem of this library, and not evicted.
-    pub(super) unsafe fn from_raw<'a>(raw: *mut bindings::inode) -> &'a Self {
-        // INVARIANT: By the requirements.
-        // SAFETY: As above, and the type is transparent.
-        unsafe { &*raw.cast() }
-    }
-
     /// The inode of `sb` for that one below; `prepare` is called for a new one.
-    ///
-    /// # Safety
-    ///
-    /// `sb` must be a superblock of this library.
-    pub(super) unsafe fn get(
-        sb: *mut bindings::super_block,
+    pub(super) fn get(
+        sb: &Upper<SuperBlock>,
         lower: &Inode,
         prepare: fn(&Self),
     ) -> Result<ARef<Self>> {
-        // SAFETY: The caller vouches for it.
-        let expected = unsafe { layer(sb) }.lower.dentry().super_block();
-        if !lower.super_block().is(expected) {
+        if !lower
+            .super_block()
+            .is(sb.layer().lower.dentry().super_block())
+        {
             return Err(EXDEV);
         }
         // SAFETY: The inode is valid.
@@ -119,13 +107,13 @@ impl Upper<Inode> {
             no_room: AtomicBool::new(false),
         };
         let mut wanted = Wanted {
-            lower: lower.as_raw(),
+            lower,
             node: Some(KBox::new(node, flags::GFP_KERNEL)?),
         };
         // SAFETY: The functions get what they expect.
         let raw = unsafe {
             bindings::iget5_locked(
-                sb,
+                sb.as_raw(),
                 lower.as_raw() as u64,
                 Some(is_wanted),
                 Some(set_node),
@@ -133,21 +121,14 @@ impl Upper<Inode> {
             )
         };
         let raw = NonNull::new(raw).ok_or(ENOMEM)?;
-        // SAFETY: It is a new reference to an inode that has its node.
+        // SAFETY: It is a new reference to an inode that has its node; the type is transparent.
         let inode: ARef<Self> = unsafe { ARef::from_raw(raw.cast()) };
-        // SAFETY: The inode is valid.
-        if unsafe { bindings::sp_inode_is_new(raw.as_ptr()) } {
-            // SAFETY: The inode is new: nobody else changes it.
-            unsafe {
-                (*raw.as_ptr()).i_ino = (*lower.as_raw()).i_ino;
-                bindings::sp_i_size_write(raw.as_ptr(), lower.size());
-            }
-            // SAFETY: As above.
-            unsafe { bindings::sp_inode_prepare(raw.as_ptr()) };
+        // SAFETY: Both are valid.
+        if unsafe { bindings::sp_inode_prepare(inode.as_raw(), lower.as_raw()) } {
             inode.copy_attributes();
             prepare(&inode);
-            // SAFETY: As above; now it can be used.
-            unsafe { bindings::unlock_new_inode(raw.as_ptr()) };
+            // SAFETY: The inode is new, so that this task has locked it; now it can be used.
+            unsafe { bindings::unlock_new_inode(inode.as_raw()) };
         }
         Ok(inode)
     }
@@ -155,12 +136,6 @@ impl Upper<Inode> {
     pub(super) fn node(&self) -> &Node {
         // SAFETY: By type invariant.
         unsafe { &*(*self.as_raw()).i_private.cast() }
-    }
-
-    /// What the mount is stacked on.
-    pub fn layer(&self) -> &Layer {
-        // SAFETY: By type invariant; an inode keeps its superblock.
-        unsafe { layer(self.super_block().as_raw()) }
     }
 
     /// Inside are those who make a page writable in a mapping.
@@ -224,17 +199,16 @@ impl Upper<Inode> {
 ///
 /// To be called by the kernel, for an inode of this library.
 pub(super) unsafe extern "C" fn evict_inode(inode: *mut bindings::inode) {
-    // SAFETY: The caller passes an inode that nobody else uses.
+    // SAFETY: The caller passes an inode that nobody else uses, and that has its node. The last is
+    // the node's reference; nobody follows the pointer any more.
     unsafe {
-        bindings::sp_inode_report_lost(inode, (*(*inode).i_private.cast::<Node>()).lower);
+        let node = &*(*inode).i_private.cast::<Node>();
+        bindings::sp_inode_report_lost(inode, node.lower);
         bindings::truncate_inode_pages_final(ptr::addr_of_mut!((*inode).i_data));
         bindings::clear_inode(inode);
+        node.writer.forget();
+        bindings::iput(node.lower);
     }
-    // SAFETY: It has its node.
-    let node = unsafe { &*(*inode).i_private.cast::<Node>() };
-    node.writer.forget();
-    // SAFETY: The node's reference; nobody follows the pointer any more.
-    unsafe { bindings::iput(node.lower) };
 }
 
 /// `super_operations.free_inode`, after a grace period.

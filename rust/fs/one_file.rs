@@ -97,16 +97,8 @@ impl<T: OneFile> Operations<T> {
         sb: *mut bindings::super_block,
         _: *mut bindings::fs_context,
     ) -> c_int {
-        // SAFETY: The caller passes it.
-        from_result(|| unsafe { Self::fill(sb) }.map(|()| 0))
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Operations::fill_super`].
-    unsafe fn fill(sb: *mut bindings::super_block) -> Result {
         // SAFETY: The superblock is the caller's alone, and so are the inodes, which are new.
-        unsafe {
+        from_result(|| unsafe {
             if bindings::sb_set_blocksize(sb, PAGE_SIZE as c_int) == 0 {
                 return Err(EINVAL);
             }
@@ -129,7 +121,7 @@ impl<T: OneFile> Operations<T> {
             let raw = file.as_raw();
             (*raw).i_op = &INODE;
             (*raw).__bindgen_anon_3.i_fop = &Self::FILE;
-            (*file.mapping()).a_ops = &MAPPING;
+            (*file.cache().as_raw()).a_ops = &MAPPING;
             bindings::sp_i_size_write(raw, bindings::sp_super_device_size(sb) as i64);
             let dentry = bindings::d_alloc_name((*sb).s_root, c"data".as_char_ptr());
             if dentry.is_null() {
@@ -137,8 +129,8 @@ impl<T: OneFile> Operations<T> {
             }
             bindings::d_make_persistent(dentry, ARef::into_raw(file).cast().as_ptr());
             bindings::dput(dentry);
-        }
-        Ok(())
+            Ok(0)
+        })
     }
 
     /// # Safety

@@ -73,12 +73,13 @@ pub(super) unsafe fn open(
 ///
 /// To be called by the kernel, for an open file of this library.
 pub(super) unsafe extern "C" fn close(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-    // SAFETY: The caller passes it.
-    let upper = unsafe { Upper::<File>::from_raw(file) };
-    if upper.is_written_back() {
-        upper.inode().end_writing();
+    // SAFETY: The caller passes it. The reference was put there when the file was opened.
+    unsafe {
+        let upper = Upper::<File>::from_raw(file);
+        if upper.is_written_back() {
+            upper.inode().end_writing();
+        }
+        bindings::fput((*file).private_data.cast());
     }
-    // SAFETY: It was put there when the file was opened.
-    unsafe { bindings::fput((*file).private_data.cast()) };
     0
 }

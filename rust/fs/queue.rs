@@ -9,8 +9,10 @@ use crate::{
 };
 use core::ptr::{self, NonNull};
 use kernel::{
+    error::{from_result, to_result},
     ffi::{c_int, c_void},
-    prelude::*, //
+    prelude::*,
+    types::NotThreadSafe, //
 };
 
 /// Threads of the kernel; one is always to be had, however little memory there is.
@@ -37,17 +39,21 @@ impl Queue {
     }
 
     /// Calls `function` there, and waits for it. Sleeps.
-    ///
-    /// # Safety
-    ///
-    /// The function must be all right with the argument.
-    pub(super) unsafe fn call(
-        &self,
-        function: unsafe extern "C" fn(*mut c_void) -> c_int,
-        argument: *mut c_void,
-    ) -> c_int {
-        // SAFETY: By type invariant, and the caller vouches for the rest.
-        unsafe { bindings::sp_workqueue_call(self.0.as_ptr(), Some(function), argument) }
+    pub(super) fn call<F: FnOnce() -> Result + Send>(&self, function: F) -> Result {
+        /// # Safety
+        ///
+        /// `function` must be an `Option<F>` that no other thread uses.
+        unsafe extern "C" fn call<F: FnOnce() -> Result>(function: *mut c_void) -> c_int {
+            // SAFETY: The caller passes it.
+            let function = unsafe { &mut *function.cast::<Option<F>>() }.take();
+            from_result(|| function.map_or(Ok(()), |function| function()).map(|()| 0))
+        }
+        let mut function = Some(function);
+        let argument = ptr::from_mut(&mut function).cast();
+        // SAFETY: By type invariant. The function gets what it expects, for as long as it runs.
+        to_result(unsafe {
+            bindings::sp_workqueue_call(self.0.as_ptr(), Some(call::<F>), argument)
+        })
     }
 }
 
@@ -58,24 +64,58 @@ impl Drop for Queue {
     }
 }
 
+/// What this task does differently while this is there.
+struct TaskFlag {
+    flag: u32,
+    old: u32,
+    _this_task: NotThreadSafe,
+}
+
+impl TaskFlag {
+    fn new(flag: u32) -> Self {
+        Self {
+            flag,
+            // SAFETY: Can be called by any task, for these flags.
+            old: unsafe { bindings::sp_task_flag_save(flag) },
+            _this_task: NotThreadSafe,
+        }
+    }
+}
+
+impl Drop for TaskFlag {
+    fn drop(&mut self) {
+        // SAFETY: It is what this task had.
+        unsafe { bindings::sp_task_flag_restore(self.flag, self.old) };
+    }
+}
+
 /// While this is there, this task allocates memory without calling filesystems (`GFP_NOFS`),
 /// whatever the caller of the allocator says, and whatever flags a mapping has.
 ///
 /// C header: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
-pub(super) struct NoFs(u32, kernel::types::NotThreadSafe);
+pub(super) struct NoFs {
+    _flag: TaskFlag,
+}
 
 impl NoFs {
     pub(super) fn new() -> Self {
-        // SAFETY: Can be called by any task.
-        let flags = unsafe { bindings::sp_nofs_save() };
-        Self(flags, kernel::types::NotThreadSafe)
+        Self {
+            _flag: TaskFlag::new(bindings::PF_MEMALLOC_NOFS),
+        }
     }
 }
 
-impl Drop for NoFs {
-    fn drop(&mut self) {
-        // SAFETY: The flags are those that this task had.
-        unsafe { bindings::sp_nofs_restore(self.0) };
+/// While this is there, this task is throttled by the device below only: it must not wait for dirty
+/// pages that it is there to clean.
+pub(super) struct LocalThrottle {
+    _flag: TaskFlag,
+}
+
+impl LocalThrottle {
+    pub(super) fn new() -> Self {
+        Self {
+            _flag: TaskFlag::new(bindings::PF_LOCAL_THROTTLE),
+        }
     }
 }
 
@@ -91,7 +131,7 @@ impl Drop for NoFs {
 pub(super) struct ChargeAs {
     old: *mut bindings::mem_cgroup,
     group: *mut bindings::mem_cgroup,
-    _this_task: kernel::types::NotThreadSafe,
+    _this_task: NotThreadSafe,
 }
 
 impl ChargeAs {
@@ -104,7 +144,7 @@ impl ChargeAs {
         Self {
             old,
             group,
-            _this_task: kernel::types::NotThreadSafe,
+            _this_task: NotThreadSafe,
         }
     }
 
@@ -125,24 +165,5 @@ impl Drop for ChargeAs {
     fn drop(&mut self) {
         // SAFETY: Both are from when this was made; the reference to the group is given back.
         unsafe { bindings::sp_charge_end(self.old, self.group) };
-    }
-}
-
-/// While this is there, this task is throttled by the device below only: it must not wait for dirty
-/// pages that it is there to clean.
-pub(super) struct LocalThrottle(u32, kernel::types::NotThreadSafe);
-
-impl LocalThrottle {
-    pub(super) fn new() -> Self {
-        // SAFETY: Can be called by any task.
-        let flags = unsafe { bindings::sp_local_throttle_save() };
-        Self(flags, kernel::types::NotThreadSafe)
-    }
-}
-
-impl Drop for LocalThrottle {
-    fn drop(&mut self) {
-        // SAFETY: The flag is what this task had.
-        unsafe { bindings::sp_local_throttle_restore(self.0) };
     }
 }

@@ -2,7 +2,11 @@
 
 //! Reads and writes of user space.
 
-use super::{folio::bytes, stack::Upper, File, Lower};
+use super::{
+    folio::{bytes, Segments},
+    stack::Upper,
+    File, Lower,
+};
 use crate::{
     bindings,
     mm::HeldRange, //
@@ -13,38 +17,36 @@ use kernel::{alloc::flags, page::PAGE_SIZE, prelude::*};
 /// A read or a write that a file is asked for.
 ///
 /// C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
-pub struct Request<'a>(*mut bindings::kiocb, PhantomData<&'a ()>);
+pub struct Request<'a>(&'a mut bindings::kiocb);
 
 impl<'a> Request<'a> {
     /// # Safety
     ///
-    /// `raw` must be valid for `'a`, and of an open file of this library.
+    /// `raw` must be valid for `'a`, of an open file of this library, and be used by this only.
     pub(super) unsafe fn from_raw(raw: *mut bindings::kiocb) -> Self {
-        Self(raw, PhantomData)
+        // SAFETY: The caller vouches for it.
+        Self(unsafe { &mut *raw })
     }
 
     /// The file.
     pub fn file(&self) -> &'a Upper<File> {
         // SAFETY: It stays for as long as the request.
-        unsafe { Upper::<File>::from_raw((*self.0).ki_filp) }
+        unsafe { Upper::<File>::from_raw(self.0.ki_filp) }
     }
 
     /// Where in the file, in bytes.
     pub fn position(&self) -> i64 {
-        // SAFETY: The request is valid.
-        unsafe { (*self.0).ki_pos }
+        self.0.ki_pos
     }
 
     /// Whether it is to go past the page cache (O_DIRECT).
     pub fn is_direct(&self) -> bool {
-        // SAFETY: The request is valid.
-        unsafe { (*self.0).ki_flags as u32 & bindings::SP_IOCB_DIRECT != 0 }
+        self.0.ki_flags as u32 & bindings::SP_IOCB_DIRECT != 0
     }
 
     /// Whether it is to fail with EAGAIN where it would have to wait (RWF_NOWAIT).
     pub fn is_nowait(&self) -> bool {
-        // SAFETY: The request is valid.
-        unsafe { (*self.0).ki_flags as u32 & bindings::SP_IOCB_NOWAIT != 0 }
+        self.0.ki_flags as u32 & bindings::SP_IOCB_NOWAIT != 0
     }
 
     /// How much of a write the limits of the file, the task and the filesystem let through, in
@@ -113,8 +115,7 @@ impl<'a> Request<'a> {
                 (expected, result)
             });
             let done = *result.as_ref().unwrap_or(&0);
-            // SAFETY: The request is valid.
-            unsafe { (*self.0).ki_pos += done as i64 };
+            self.0.ki_pos += done as i64;
             total += done;
             match result {
                 Err(error) if total == 0 => return Err(error),
@@ -272,23 +273,14 @@ impl Pinned {
     }
 
     fn transfer(&self, file: Lower<'_>, pos: &mut i64, write: bool) -> Result<usize> {
-        let mut iter = bindings::iov_iter::default();
         let direction = if write {
             bindings::SP_ITER_SOURCE
         } else {
             bindings::SP_ITER_DEST
         };
-        // SAFETY: By type invariant; the segments outlive the iterator.
-        unsafe {
-            bindings::iov_iter_bvec(
-                &mut iter,
-                direction,
-                self.segments.as_ptr(),
-                self.segments.len(),
-                self.length,
-            );
-        }
-        transfer(file, &mut iter, pos, write)
+        // By type invariant the pages are there.
+        let mut iter = Segments::new(direction, &self.segments);
+        transfer(file, iter.as_raw(), pos, write)
     }
 
     /// Unpins them; `dirty` says that they have been written to.

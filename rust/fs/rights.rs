@@ -59,6 +59,16 @@ impl Drop for Assumed<'_> {
     }
 }
 
+/// The credentials of this task.
+pub(super) fn current() -> ARef<Credential> {
+    // SAFETY: The function returns a reference to credentials, and never fails.
+    unsafe {
+        ARef::from_raw(NonNull::new_unchecked(
+            bindings::sp_current_cred().cast_mut().cast(),
+        ))
+    }
+}
+
 pub(super) fn act<R>(rights: &Credential, f: impl FnOnce() -> R) -> R {
     let _assumed = Assumed {
         // SAFETY: The credentials stay for longer than this.
@@ -94,10 +104,12 @@ impl Layer {
     /// The rights for the caller. ENOMEM, if they are not those of the caller before. May sleep.
     pub fn rights(&self) -> Result<Rights> {
         let mounter = self.credential.as_ptr();
-        // SAFETY: Both are valid, and the function knows how to change the second.
-        let raw = unsafe { bindings::sp_rights(mounter, self.recent.0.as_ptr()) };
-        let raw = NonNull::new(raw.cast_mut()).ok_or(ENOMEM)?;
-        // SAFETY: It is a new reference.
-        Ok(Rights(unsafe { ARef::from_raw(raw.cast()) }))
+        // SAFETY: Both are valid, and the function knows how to change the second. The result is
+        // NULL, or a new reference.
+        let rights = unsafe {
+            NonNull::new(bindings::sp_rights(mounter, self.recent.0.as_ptr()).cast_mut())
+                .map(|raw| ARef::from_raw(raw.cast()))
+        };
+        rights.map(Rights).ok_or(ENOMEM)
     }
 }

@@ -11,10 +11,11 @@
 
 use super::{
     devices::Devices,
+    object::Object,
     rights::Recent,
     Path, //
 };
-use crate::bindings;
+use crate::{bindings, mm::SuperBlock};
 use core::{ops::Deref, ptr::NonNull, sync::atomic::AtomicU32};
 use kernel::{
     cred::Credential,
@@ -82,10 +83,29 @@ unsafe impl<T: AlwaysRefCounted> AlwaysRefCounted for Upper<T> {
     }
 }
 
-/// # Safety
-///
-/// The superblock must be one of this library's, and stay so for `'a`.
-pub(super) unsafe fn layer<'a>(sb: *mut bindings::super_block) -> &'a Layer {
-    // SAFETY: fill_super() puts a layer there, which goes after all that is of the superblock.
-    unsafe { &*(*sb).s_fs_info.cast() }
+impl<T: Object> Upper<T> {
+    /// # Safety
+    ///
+    /// `raw` must be valid, and stay so for `'a`. It must be of a filesystem of this library: a
+    /// superblock that has its layer, an inode that has its node and is not evicted, a dentry of
+    /// such a superblock, or a file that is open.
+    pub(super) unsafe fn from_raw<'a>(raw: *mut T::Raw) -> &'a Self {
+        // INVARIANT: By the requirements.
+        // SAFETY: As above, and both types are transparent.
+        unsafe { &*raw.cast() }
+    }
+
+    /// The superblock.
+    pub(super) fn super_block(&self) -> &Upper<SuperBlock> {
+        // SAFETY: By the type invariant it is of this library, too; the object keeps it.
+        unsafe { Upper::from_raw(self.0.super_block().as_raw()) }
+    }
+
+    /// What the mount is stacked on.
+    pub fn layer(&self) -> &Layer {
+        let sb = self.super_block().as_raw();
+        // SAFETY: By the type invariant the superblock has its layer, which kill_super() frees after
+        // all that is of the superblock.
+        unsafe { &*(*sb).s_fs_info.cast() }
+    }
 }

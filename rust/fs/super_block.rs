@@ -3,24 +3,111 @@
 //! `super_operations` of a stackable filesystem.
 
 use super::{
+    dentry::{self, NewDentry},
     node,
-    stack::{self, Layer, Upper},
+    object::Object,
+    stack::{Layer, Upper},
+    xattr,
     Dentry,
-    FileSystem, //
+    FileSystem,
+    Inode,
+    Path, //
 };
-use crate::bindings;
+use crate::{bindings, mm::SuperBlock};
 use core::marker::PhantomData;
 use kernel::{
     error::{from_result, to_result},
     ffi::{c_int, c_void},
     prelude::*,
-    str::CStrExt, //
+    str::CStrExt,
+    sync::aref::ARef, //
 };
 
-pub(super) struct Super<T>(PhantomData<T>);
+impl SuperBlock {
+    /// The name of the type of filesystem.
+    pub(super) fn type_name(&self) -> &CStr {
+        // SAFETY: The superblock is valid, and keeps its type, whose name is a string.
+        unsafe { CStr::from_char_ptr((*(*self.as_raw()).s_type).name) }
+    }
+
+    /// The error of writing that was the last until now, so that later ones are others.
+    pub(super) fn error(&self) -> u32 {
+        // SAFETY: The superblock is valid.
+        unsafe { bindings::sp_super_error(self.as_raw()) }
+    }
+}
+
+/// A superblock that is being filled.
+///
+/// # Invariants
+///
+/// The superblock is new, and used by this task only.
+pub(super) struct NewSuper<'a>(&'a SuperBlock);
+
+impl<'a> NewSuper<'a> {
+    /// # Safety
+    ///
+    /// `sb` must be new, stay for `'a`, and be used by this only.
+    pub(super) unsafe fn from_raw(sb: *mut bindings::super_block) -> Self {
+        // INVARIANT: By the requirements.
+        // SAFETY: As above.
+        Self(unsafe { SuperBlock::from_raw(sb) })
+    }
+
+    /// Takes over what a filesystem has from the one below, and the limits of the mount there. False
+    /// where it cannot be stacked on that: it would be too high, or is of the same kind.
+    pub(super) fn inherit(&self, lower: &Path) -> bool {
+        // SAFETY: By the type invariant; the path is valid.
+        unsafe { bindings::sp_super_inherit(self.0.as_raw(), lower.as_raw()) }
+    }
+
+    /// Makes it one of this library.
+    pub(super) fn set_layer<T: FileSystem>(
+        &self,
+        layer: KBox<Layer>,
+    ) -> Result<&'a Upper<SuperBlock>> {
+        let sb = self.0.as_raw();
+        let folds = layer.lower.dentry().folds();
+        // SAFETY: By the type invariant nobody else uses the superblock; kill_super() takes the
+        // layer, whatever comes.
+        unsafe {
+            (*sb).s_fs_info = KBox::into_raw(layer).cast();
+            (*sb).s_magic = T::MAGIC;
+            (*sb).s_op = &Super::<T>::OPERATIONS;
+            (*sb).s_xattr = xattr::HANDLERS.0.as_ptr().cast();
+            bindings::set_default_d_op(
+                sb,
+                if folds {
+                    &dentry::FOLDING
+                } else {
+                    &dentry::OPERATIONS
+                },
+            );
+            to_result(bindings::super_setup_bdi(sb))?;
+            Ok(Upper::from_raw(sb))
+        }
+    }
+
+    /// Gives it a root, which is `lower` below.
+    pub(super) fn set_root(&self, inode: ARef<Upper<Inode>>, lower: ARef<Dentry>) -> Result {
+        // SAFETY: The function takes the reference, in any case. The root is new, and the
+        // superblock nobody else's.
+        unsafe {
+            let root = bindings::d_make_root(ARef::into_raw(inode).cast().as_ptr());
+            if root.is_null() {
+                return Err(ENOMEM);
+            }
+            NewDentry::from_raw(root).set_lower(lower);
+            (*self.0.as_raw()).s_root = root;
+        }
+        Ok(())
+    }
+}
+
+struct Super<T>(PhantomData<T>);
 
 impl<T: FileSystem> Super<T> {
-    pub(super) const OPERATIONS: bindings::super_operations = bindings::super_operations {
+    const OPERATIONS: bindings::super_operations = bindings::super_operations {
         free_inode: Some(node::free_inode),
         evict_inode: Some(node::evict_inode),
         sync_fs: Some(Self::sync_fs),
@@ -38,11 +125,12 @@ impl<T: FileSystem> Super<T> {
         if wait == 0 {
             return 0;
         }
-        // SAFETY: The caller passes a superblock with its layer.
-        let layer = unsafe { stack::layer(sb) };
-        let lower = layer.lower.dentry().super_block().as_raw();
-        // SAFETY: The caller passes the superblock, and the path keeps the one below.
-        unsafe { bindings::sp_super_sync(sb, lower, layer.seen.as_ptr()) }
+        // SAFETY: The caller passes a superblock of this library, and the path keeps the one below.
+        unsafe {
+            let layer = Upper::<SuperBlock>::from_raw(sb).layer();
+            let lower = layer.lower.dentry().super_block().as_raw();
+            bindings::sp_super_sync(sb, lower, layer.seen.as_ptr())
+        }
     }
 
     /// # Safety

@@ -77,10 +77,10 @@ unsafe extern "C" fn set(
     size: usize,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: The caller passes it.
-    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
-    // SAFETY: The caller passes it.
-    let is_capability = unsafe { CStr::from_char_ptr(name) } == c"security.capability";
+    // SAFETY: The caller passes both.
+    let (dentry, attribute) =
+        unsafe { (Upper::<Dentry>::from_raw(dentry), CStr::from_char_ptr(name)) };
+    let is_capability = attribute == c"security.capability";
     from_result(|| {
         if let Some(inode) = dentry.inode().filter(|_| is_capability && !value.is_null()) {
             // What is written below takes capabilities from the file: not these.

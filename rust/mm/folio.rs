@@ -6,7 +6,7 @@ use super::{Locked, Mapping};
 use crate::bindings;
 use core::{ops::Range, ptr::NonNull};
 use kernel::{
-    error::to_result,
+    error::{from_err_ptr, to_result},
     page::PAGE_SIZE,
     prelude::*,
     sync::aref::{
@@ -70,14 +70,15 @@ impl Folio {
         unsafe { &*folio.cast() }
     }
 
-    /// Takes over a reference.
+    /// Takes over a reference that C has returned; `None` for NULL, and the error of an `ERR_PTR()`.
     ///
     /// # Safety
     ///
-    /// `folio` must be valid, and the caller gives up a reference to it.
-    pub(crate) unsafe fn from_owned(folio: NonNull<bindings::folio>) -> ARef<Self> {
+    /// `folio` must be NULL, an `ERR_PTR()`, or valid, and the caller gives up a reference to it.
+    pub(crate) unsafe fn take(folio: *mut bindings::folio) -> Result<Option<ARef<Self>>> {
+        let folio = NonNull::new(from_err_ptr(folio)?);
         // SAFETY: The caller vouches for the reference.
-        unsafe { ARef::from_raw(folio.cast()) }
+        Ok(folio.map(|folio| unsafe { ARef::from_raw(folio.cast()) }))
     }
 
     pub(crate) fn as_raw(&self) -> *mut bindings::folio {
@@ -181,34 +182,15 @@ impl Folio {
     ///
     /// `EINTR` on a fatal signal, where the sleep can be cut short.
     pub fn lock(&self, sleep: Sleep) -> Result<Locked<&Self>> {
-        self.lock_raw(sleep)?;
-        // SAFETY: Locked above, and handed over.
-        Ok(unsafe { Locked::from_locked(self) })
+        Locked::lock(self, sleep)
     }
 
     /// Locks the folio if nobody else has. Any process context; does not sleep.
     pub fn try_lock(&self) -> Option<Locked<&Self>> {
         // SAFETY: By the type invariant the folio is valid.
-        if unsafe { bindings::sp_folio_trylock(self.as_raw()) } {
-            // SAFETY: Locked above, and handed over.
-            Some(unsafe { Locked::from_locked(self) })
-        } else {
-            None
-        }
-    }
-
-    pub(crate) fn lock_raw(&self, sleep: Sleep) -> Result {
-        match sleep {
-            Sleep::Uninterruptible => {
-                // SAFETY: By the type invariant the folio is valid.
-                unsafe { bindings::sp_folio_lock(self.as_raw()) };
-                Ok(())
-            }
-            Sleep::Killable => {
-                // SAFETY: By the type invariant the folio is valid.
-                to_result(unsafe { bindings::sp_folio_lock_killable(self.as_raw()) })
-            }
-        }
+        let locked = unsafe { bindings::sp_folio_trylock(self.as_raw()) };
+        // SAFETY: Locked above, and handed over.
+        locked.then(|| unsafe { Locked::from_locked(self) })
     }
 
     /// Waits until the folio is not under writeback. Sleeps; no spinlock may be held.
@@ -221,16 +203,15 @@ impl Folio {
     ///
     /// `EINTR` on a fatal signal, where the sleep can be cut short.
     pub fn wait_writeback(&self, sleep: Sleep) -> Result {
-        match sleep {
-            Sleep::Uninterruptible => {
-                // SAFETY: By the type invariant the folio is valid.
-                unsafe { bindings::folio_wait_writeback(self.as_raw()) };
-                Ok(())
-            }
-            Sleep::Killable => {
-                // SAFETY: By the type invariant the folio is valid.
-                to_result(unsafe { bindings::folio_wait_writeback_killable(self.as_raw()) })
+        // SAFETY: By the type invariant the folio is valid.
+        unsafe {
+            match sleep {
+                Sleep::Uninterruptible => bindings::folio_wait_writeback(self.as_raw()),
+                Sleep::Killable => {
+                    to_result(bindings::folio_wait_writeback_killable(self.as_raw()))?
+                }
             }
         }
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use core::{
     ops::Deref,
     ptr::NonNull, //
 };
-use kernel::{prelude::*, sync::aref::ARef};
+use kernel::{error::to_result, prelude::*, sync::aref::ARef};
 
 /// A folio that we have locked; it is unlocked when this is dropped.
 ///
@@ -27,6 +27,19 @@ use kernel::{prelude::*, sync::aref::ARef};
 pub struct Locked<R: Deref<Target = Folio>>(R);
 
 impl<R: Deref<Target = Folio>> Locked<R> {
+    /// Locks the folio that `folio` keeps; as [`Folio::lock`].
+    pub(crate) fn lock(folio: R, sleep: Sleep) -> Result<Self> {
+        // SAFETY: By the type invariant of `Folio` it is valid.
+        unsafe {
+            match sleep {
+                Sleep::Uninterruptible => bindings::sp_folio_lock(folio.as_raw()),
+                Sleep::Killable => to_result(bindings::sp_folio_lock_killable(folio.as_raw()))?,
+            }
+        }
+        // INVARIANT: It has been locked above.
+        Ok(Self(folio))
+    }
+
     /// # Safety
     ///
     /// The folio must be locked, and the caller gives up the lock.

@@ -4,9 +4,7 @@
 
 use super::{not_supported, Folio, Locked, Sleep, SuperBlock};
 use crate::bindings;
-use core::ptr::NonNull;
 use kernel::{
-    error::from_err_ptr,
     fs::LocalFile,
     page::PAGE_SIZE,
     prelude::*,
@@ -124,10 +122,9 @@ impl Mapping {
     /// It may have been truncated when this returns. `None` if there is none; tmpfs may have it on
     /// swap.
     pub fn get(&self, index: usize) -> Option<ARef<Folio>> {
-        // SAFETY: By the type invariant the mapping is valid.
-        let folio = from_err_ptr(unsafe { bindings::sp_mapping_get(self.as_raw(), index) }).ok()?;
-        // SAFETY: The function returns a reference.
-        NonNull::new(folio).map(|folio| unsafe { Folio::from_owned(folio) })
+        // SAFETY: By the type invariant the mapping is valid; the function returns a reference, or
+        // an error.
+        unsafe { Folio::take(bindings::sp_mapping_get(self.as_raw(), index)) }.ok()?
     }
 
     /// The folio with the page at `index`, locked. Sleeps, as [`Folio::lock`] does.
@@ -158,16 +155,14 @@ impl Mapping {
             return Ok(None);
         }
         loop {
-            // SAFETY: By the type invariant the mapping is valid.
-            let folio = unsafe { bindings::sp_mapping_next(self.as_raw(), index, pages - 1) };
-            let Some(folio) = NonNull::new(folio) else {
+            // SAFETY: By the type invariant the mapping is valid; the function returns a reference,
+            // or NULL.
+            let next =
+                unsafe { Folio::take(bindings::sp_mapping_next(self.as_raw(), index, pages - 1))? };
+            let Some(folio) = next else {
                 return Ok(None);
             };
-            // SAFETY: The function returns a reference.
-            let folio = unsafe { Folio::from_owned(folio) };
-            folio.lock_raw(Sleep::Killable)?;
-            // SAFETY: Locked above, and handed over.
-            let folio = unsafe { Locked::from_locked(folio) };
+            let folio = Locked::lock(folio, Sleep::Killable)?;
             if folio.is_in(self) && folio.index() + folio.pages() > index {
                 return Ok(Some(folio));
             }
@@ -181,9 +176,7 @@ impl Mapping {
         index: usize,
         sleep: Sleep,
     ) -> Result<Option<Locked<ARef<Folio>>>> {
-        folio.lock_raw(sleep)?;
-        // SAFETY: Locked above, and handed over.
-        let locked = unsafe { Locked::from_locked(folio) };
+        let locked = Locked::lock(folio, sleep)?;
         let there = locked.is_in(self) && locked.contains(index);
         Ok(there.then_some(locked))
     }
@@ -199,11 +192,12 @@ impl Mapping {
     ///
     /// `ENOMEM`.
     pub fn grab(&self, index: usize, len: usize, passing: bool) -> Result<Locked<ARef<Folio>>> {
-        // SAFETY: By the type invariant the mapping is valid.
-        let folio = unsafe { bindings::sp_mapping_grab(self.as_raw(), index, len, passing) };
-        let folio = NonNull::new(from_err_ptr(folio)?).ok_or(ENOMEM)?;
-        // SAFETY: The function returns a reference to a folio that it has locked.
-        Ok(unsafe { Locked::from_locked(Folio::from_owned(folio)) })
+        // SAFETY: By the type invariant the mapping is valid; the function returns a reference to a
+        // folio that it has locked, or an error.
+        unsafe {
+            let folio = bindings::sp_mapping_grab(self.as_raw(), index, len, passing);
+            Ok(Locked::from_locked(Folio::take(folio)?.ok_or(ENOMEM)?))
+        }
     }
 
     /// The folio with the page at `index`, unlocked and up to date; it is read if it is not there.
@@ -218,11 +212,9 @@ impl Mapping {
         self.must_be_unmapped()?;
         let file = file.map_or(core::ptr::null_mut(), |file| file.as_ptr());
         // SAFETY: By the type invariant the mapping has an inode, and it has `->read_folio` or is
-        // that of tmpfs, since otherwise it would have been refused.
-        let folio = from_err_ptr(unsafe { bindings::sp_mapping_read(self.as_raw(), index, file) })?;
-        let folio = NonNull::new(folio).ok_or(EIO)?;
-        // SAFETY: The function returns a reference.
-        Ok(unsafe { Folio::from_owned(folio) })
+        // that of tmpfs, since otherwise it would have been refused. The function returns a
+        // reference, or an error.
+        unsafe { Folio::take(bindings::sp_mapping_read(self.as_raw(), index, file)) }?.ok_or(EIO)
     }
 
     /// Takes `pages` pages from `index` on out of all page tables but for copies that a process has

@@ -2,7 +2,7 @@
 
 //! Dentries.
 
-use super::{object, Inode};
+use super::{object, Inode, Object};
 use crate::{bindings, mm::SuperBlock};
 use core::ptr::NonNull;
 use kernel::{prelude::*, sync::aref::ARef};
@@ -16,6 +16,15 @@ object! {
     Dentry, dentry, sp_dget, dput
 }
 
+impl Object for Dentry {
+    type Raw = bindings::dentry;
+
+    fn super_block(&self) -> &SuperBlock {
+        // SAFETY: The field is set when the dentry is made, which keeps the superblock.
+        unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }
+    }
+}
+
 impl Dentry {
     /// The inode; none if there is nothing of that name.
     pub fn inode(&self) -> Option<ARef<Inode>> {
@@ -26,17 +35,17 @@ impl Dentry {
         Some(unsafe { Inode::from_raw(raw.as_ptr()) }.into())
     }
 
-    /// The directory that it is in now.
-    pub fn parent(&self) -> ARef<Dentry> {
+    /// Whether names here can be equal without being the same.
+    pub(in crate::fs) fn folds(&self) -> bool {
         // SAFETY: The dentry is valid.
-        let raw = unsafe { bindings::sp_d_parent(self.as_raw()) };
-        // SAFETY: The function returns a reference, and never fails.
-        unsafe { ARef::from_raw(NonNull::new_unchecked(raw.cast())) }
+        unsafe { bindings::sp_d_folds(self.as_raw()) }
     }
 
-    /// The superblock, which does not change.
-    pub(in crate::fs) fn super_block(&self) -> &SuperBlock {
-        // SAFETY: The field is set when the dentry is made, which keeps the superblock.
-        unsafe { SuperBlock::from_raw((*self.as_raw()).d_sb) }
+    /// The directory that it is in now.
+    pub fn parent(&self) -> ARef<Dentry> {
+        // SAFETY: The dentry is valid; the function returns a reference, and never fails.
+        unsafe {
+            ARef::from_raw(NonNull::new_unchecked(bindings::sp_d_parent(self.as_raw())).cast())
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 //! Open files.
 
-use super::{object, Dentry, Inode};
-use crate::bindings;
+use super::{object, Dentry, Inode, Object};
+use crate::{bindings, mm::SuperBlock};
 use core::ptr;
 use kernel::prelude::*;
 
@@ -12,6 +12,14 @@ object! {
     ///
     /// C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
     File, file, get_file, fput
+}
+
+impl Object for File {
+    type Raw = bindings::file;
+
+    fn super_block(&self) -> &SuperBlock {
+        self.inode().super_block()
+    }
 }
 
 impl File {
@@ -48,5 +56,11 @@ impl File {
     pub fn can_direct(&self) -> bool {
         // SAFETY: The file is valid.
         unsafe { bindings::sp_file_can_direct(self.as_raw()) }
+    }
+
+    /// Sets the time of access, unless the mount or the file says that there is none.
+    pub(in crate::fs) fn accessed(&self) {
+        // SAFETY: The file is valid.
+        unsafe { bindings::sp_file_accessed(self.as_raw()) };
     }
 }

@@ -2,8 +2,11 @@
 
 //! Inodes.
 
-use super::{idmap, object};
-use crate::{bindings, mm::SuperBlock};
+use super::{idmap, object, Object};
+use crate::{
+    bindings,
+    mm::{Mapping, SuperBlock},
+};
 use core::ptr;
 use kernel::{error::to_result, prelude::*};
 
@@ -16,6 +19,15 @@ object! {
     Inode, inode, ihold, iput
 }
 
+impl Object for Inode {
+    type Raw = bindings::inode;
+
+    fn super_block(&self) -> &SuperBlock {
+        // SAFETY: The field is set when the inode is made, which keeps the superblock.
+        unsafe { SuperBlock::from_raw((*self.as_raw()).i_sb) }
+    }
+}
+
 impl Inode {
     /// The size, in bytes.
     pub fn size(&self) -> i64 {
@@ -25,9 +37,7 @@ impl Inode {
 
     /// Whether it is a file of tmpfs: its page cache is all that there is of it.
     pub fn is_in_memory(&self) -> bool {
-        // SAFETY: An inode keeps its mapping.
-        let kind = unsafe { bindings::sp_mapping_kind(self.mapping()) };
-        kind == bindings::sp_mapping_kind_SP_MAPPING_SHMEM
+        self.cache().must_be_unmapped() == Ok(true)
     }
 
     /// Type and permissions, as in `st_mode`.
@@ -67,15 +77,16 @@ impl Inode {
         to_result(unsafe { bindings::inode_permission(idmap(), self.as_raw(), mask) })
     }
 
-    pub(crate) fn mapping(&self) -> *mut bindings::address_space {
-        // SAFETY: The field is set when the inode is made.
-        unsafe { (*self.as_raw()).i_mapping }
+    /// The page cache.
+    pub(in crate::fs) fn cache(&self) -> &Mapping {
+        // SAFETY: The field is set when the inode is made, which keeps its mapping.
+        unsafe { Mapping::from_raw((*self.as_raw()).i_mapping) }
     }
 
-    /// The superblock, which does not change.
-    pub(in crate::fs) fn super_block(&self) -> &SuperBlock {
-        // SAFETY: The field is set when the inode is made, which keeps the superblock.
-        unsafe { SuperBlock::from_raw((*self.as_raw()).i_sb) }
+    /// The number.
+    pub(in crate::fs) fn number(&self) -> u64 {
+        // SAFETY: The inode is valid, and its number does not change once others see it.
+        unsafe { (*self.as_raw()).i_ino }
     }
 }
 

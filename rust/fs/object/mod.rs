@@ -2,6 +2,8 @@
 
 //! Inodes, dentries, open files and paths, of whatever filesystem.
 
+use crate::mm::SuperBlock;
+
 mod dentry;
 mod file;
 mod inode;
@@ -17,6 +19,23 @@ pub use self::{
 /// How owners are mapped below: not at all, since a mount that does is refused.
 pub(super) fn idmap() -> *mut crate::bindings::mnt_idmap {
     core::ptr::addr_of_mut!(crate::bindings::nop_mnt_idmap)
+}
+
+/// What is part of a filesystem: the types of this module.
+pub trait Object {
+    /// The type that C has for it.
+    type Raw;
+
+    /// The superblock, which does not change.
+    fn super_block(&self) -> &SuperBlock;
+}
+
+impl Object for SuperBlock {
+    type Raw = crate::bindings::super_block;
+
+    fn super_block(&self) -> &SuperBlock {
+        self
+    }
 }
 
 /// Makes a type of this library out of one of C's whose references are counted.

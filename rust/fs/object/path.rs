@@ -2,7 +2,7 @@
 
 //! Places in the tree of mounts.
 
-use super::{super::Rights, Dentry, File};
+use super::{super::Rights, Dentry, File, Object};
 use crate::bindings;
 use kernel::{error::to_result, prelude::*, sync::aref::ARef};
 
@@ -78,9 +78,8 @@ impl Path {
         let flags = (flags | bindings::SP_O_LARGEFILE | bindings::SP_O_NOATIME) as i32;
         let credential = rights.credential().as_ptr();
         // SAFETY: By type invariant; the function takes references of its own.
-        let file = rights.act(|| unsafe { bindings::kernel_file_open(&self.0, flags, credential) });
-        // SAFETY: It is a new reference, or an error.
-        unsafe { File::take(file) }
+        // The result is a new reference, or an error.
+        rights.act(|| unsafe { File::take(bindings::kernel_file_open(&self.0, flags, credential)) })
     }
 
     /// Keeps the mount writable, and its filesystem from being frozen, until the guard is dropped.
