@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     bindings,
-    mm::{page_mkwrite_guarded, Fault, Sleep, VmFault, Wait}, //
+    mm::{page_mkwrite_guarded, Fault, Sleep, VmFaultResult, Wait}, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -237,7 +237,7 @@ impl<T: FileSystem> Operations<T> {
             let file = Upper::<File>::from_raw((*(*fault).__bindgen_anon_1.vma).vm_file);
             let inode: &Upper<Inode> = file.inode();
             if inode.is_immutable() {
-                return VmFault::SIGBUS.into_raw();
+                return VmFaultResult::SIGBUS.into_raw();
             }
             // Without times the store is as good.
             let _ = file.touch_fault();

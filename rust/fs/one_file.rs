@@ -9,7 +9,7 @@
 use super::{Inode, Type};
 use crate::{
     bindings,
-    mm::{Fault, VmFault}, //
+    mm::{Fault, VmFaultResult}, //
 };
 use core::{marker::PhantomData, ptr};
 use kernel::{
@@ -30,7 +30,7 @@ pub trait OneFile: Send + Sync + 'static {
     /// `->page_mkwrite` of the file: somebody is about to store into a clean page of a shared
     /// mapping. `blocks` is the number of bytes that there are blocks for. Sleeps; called with
     /// `mmap_lock` or the lock of the area held for reading.
-    fn page_mkwrite(fault: &Fault, blocks: u64) -> VmFault;
+    fn page_mkwrite(fault: &Fault, blocks: u64) -> VmFaultResult;
 }
 
 impl<T: OneFile> Type<T> {

@@ -17,9 +17,9 @@ use kernel::{
 /// C header: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct VmFault(bindings::vm_fault_t);
+pub struct VmFaultResult(bindings::vm_fault_t);
 
-impl VmFault {
+impl VmFaultResult {
     /// Nothing in particular: the caller locks the folio itself.
     pub const NONE: Self = Self(0);
     /// Out of memory.
@@ -85,7 +85,7 @@ impl VmFault {
     }
 }
 
-impl BitOr for VmFault {
+impl BitOr for VmFaultResult {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {

@@ -5,7 +5,7 @@
 //! The same for filesystems in C:
 //! [`include/linux/stable_pages.h`](srctree/include/linux/stable_pages.h).
 
-use super::{trace, Fault, Folio, Locked, Mapping, Sleep, VmFault};
+use super::{trace, Fault, Folio, Locked, Mapping, Sleep, VmFaultResult};
 use crate::bindings;
 use kernel::{
     error::to_result,
@@ -25,7 +25,7 @@ pub enum Wait {
 }
 
 /// Lets a store into `fault`'s folio go on once its data may change, and returns
-/// [`VmFault::LOCKED`] with the folio locked. To be called from `->page_mkwrite`; sleeps.
+/// [`VmFaultResult::LOCKED`] with the folio locked. To be called from `->page_mkwrite`; sleeps.
 ///
 /// In this order, each inside of what was before:
 ///
@@ -39,17 +39,17 @@ pub enum Wait {
 ///
 /// # Errors
 ///
-/// The folio is unlocked. [`VmFault::NOPAGE`] where it was truncated; otherwise what
-/// [`VmFault::from_error`] makes of the error of `prepare` or of the times.
+/// The folio is unlocked. [`VmFaultResult::NOPAGE`] where it was truncated; otherwise what
+/// [`VmFaultResult::from_error`] makes of the error of `prepare` or of the times.
 ///
-/// A fatal signal ends the waits with [`VmFault::SIGBUS`]. With [`VmFault::NOPAGE`] a system call
+/// A fatal signal ends the waits with [`VmFaultResult::SIGBUS`]. With [`VmFaultResult::NOPAGE`] a system call
 /// that stores into the mapping would fault again at once, and again, until writeback ends: nobody
 /// looks for signals there. The process never gets to see the `SIGBUS`.
 pub fn page_mkwrite(
     fault: &Fault,
     wait: Wait,
     prepare: impl FnOnce(&Locked<&Folio>, usize) -> Result,
-) -> VmFault {
+) -> VmFaultResult {
     page_mkwrite_guarded(fault, wait, || Ok(()), prepare)
 }
 
@@ -59,15 +59,15 @@ pub fn page_mkwrite(
 ///
 /// # Errors
 ///
-/// As [`page_mkwrite`], and what [`VmFault::from_error`] makes of the error of `guard`.
+/// As [`page_mkwrite`], and what [`VmFaultResult::from_error`] makes of the error of `guard`.
 pub fn page_mkwrite_guarded<G>(
     fault: &Fault,
     wait: Wait,
     guard: impl FnOnce() -> Result<G>,
     prepare: impl FnOnce(&Locked<&Folio>, usize) -> Result,
-) -> VmFault {
+) -> VmFaultResult {
     let Some(folio) = fault.folio() else {
-        return VmFault::SIGBUS;
+        return VmFaultResult::SIGBUS;
     };
     let mapping = fault.mapping();
     let _protection = mapping.super_block().start_fault();
@@ -94,17 +94,17 @@ pub fn page_mkwrite_guarded<G>(
 pub fn page_mkwrite_stacked(
     fault: &Fault,
     wait: Wait,
-    lower: impl FnOnce(&Fault) -> VmFault,
-) -> VmFault {
+    lower: impl FnOnce(&Fault) -> VmFaultResult,
+) -> VmFaultResult {
     let result = lower(fault);
-    if result.is_error() || result.contains(VmFault::NOPAGE) {
+    if result.is_error() || result.contains(VmFaultResult::NOPAGE) {
         return result;
     }
     let Some(folio) = fault.folio() else {
-        return VmFault::SIGBUS;
+        return VmFaultResult::SIGBUS;
     };
     let mapping = fault.mapping();
-    if result.contains(VmFault::LOCKED) {
+    if result.contains(VmFaultResult::LOCKED) {
         // SAFETY: `lower` has locked the folio and says so, with which it hands over the lock.
         let folio = unsafe { Locked::from_locked(folio) };
         return hand_over_stacked(folio, mapping, wait);
@@ -118,11 +118,11 @@ pub fn page_mkwrite_stacked(
             }
             hand_over_stacked(folio, mapping, wait)
         }
-        Err(error) => VmFault::from_error(error),
+        Err(error) => VmFaultResult::from_error(error),
     }
 }
 
-fn hand_over_stacked(folio: Locked<&Folio>, mapping: &Mapping, wait: Wait) -> VmFault {
+fn hand_over_stacked(folio: Locked<&Folio>, mapping: &Mapping, wait: Wait) -> VmFaultResult {
     let checked = || {
         bytes_left(&folio, mapping).ok_or(EFAULT)?;
         wait_writeback(&folio, mapping, wait)
@@ -131,13 +131,13 @@ fn hand_over_stacked(folio: Locked<&Folio>, mapping: &Mapping, wait: Wait) -> Vm
 }
 
 /// The lock goes to who called `->page_mkwrite`.
-fn hand_over(folio: Result<Locked<&Folio>>) -> VmFault {
+fn hand_over(folio: Result<Locked<&Folio>>) -> VmFaultResult {
     match folio {
         Ok(folio) => {
             folio.into_locked();
-            VmFault::LOCKED
+            VmFaultResult::LOCKED
         }
-        Err(error) => VmFault::from_error(error),
+        Err(error) => VmFaultResult::from_error(error),
     }
 }
 
@@ -230,8 +230,8 @@ unsafe extern "C" fn stable_page_mkwrite_stacked(
     let lower = unsafe { (*lower).page_mkwrite };
     page_mkwrite_stacked(fault, wait.into(), |_| match lower {
         // SAFETY: As above.
-        Some(lower) => VmFault::from_raw(unsafe { lower(vmf) }),
-        None => VmFault::NONE,
+        Some(lower) => VmFaultResult::from_raw(unsafe { lower(vmf) }),
+        None => VmFaultResult::NONE,
     })
     .into_raw()
 }
