@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     bindings,
-    mm::{page_mkwrite_guarded, Fault, Sleep, VmFaultResult, Wait}, //
+    mm::{page_mkwrite_guarded, Sleep, VmFault, VmFaultResult, Wait}, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -241,7 +241,7 @@ impl<T: FileSystem> Operations<T> {
             }
             // Without times the store is as good.
             let _ = file.touch_fault();
-            let fault = Fault::from_raw(fault);
+            let fault = VmFault::from_raw(fault);
             let enter = || inode.stores().enter(Sleep::Killable);
             page_mkwrite_guarded(fault, Wait::Always, enter, |_, _| Ok(())).into_raw()
         }

@@ -9,7 +9,7 @@
 use super::{Inode, Type};
 use crate::{
     bindings,
-    mm::{Fault, VmFaultResult}, //
+    mm::{VmFault, VmFaultResult}, //
 };
 use core::{marker::PhantomData, ptr};
 use kernel::{
@@ -30,7 +30,7 @@ pub trait OneFile: Send + Sync + 'static {
     /// `->page_mkwrite` of the file: somebody is about to store into a clean page of a shared
     /// mapping. `blocks` is the number of bytes that there are blocks for. Sleeps; called with
     /// `mmap_lock` or the lock of the area held for reading.
-    fn page_mkwrite(fault: &Fault, blocks: u64) -> VmFaultResult;
+    fn page_mkwrite(fault: &VmFault, blocks: u64) -> VmFaultResult;
 }
 
 impl<T: OneFile> Type<T> {
@@ -152,7 +152,7 @@ impl<T: OneFile> Operations<T> {
         // SAFETY: The caller passes a fault in a mapping of the file, whose superblock has a device
         // as long as it is mounted.
         unsafe {
-            let fault = Fault::from_raw(fault);
+            let fault = VmFault::from_raw(fault);
             let blocks = fault.mapping().super_block().device_size();
             T::page_mkwrite(fault, blocks).into_raw()
         }

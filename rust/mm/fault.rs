@@ -104,9 +104,9 @@ impl BitOr for VmFaultResult {
 ///
 /// C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 #[repr(transparent)]
-pub struct Fault(Opaque<bindings::vm_fault>);
+pub struct VmFault(Opaque<bindings::vm_fault>);
 
-impl Fault {
+impl VmFault {
     /// Borrows a fault.
     ///
     /// # Safety
@@ -114,7 +114,7 @@ impl Fault {
     /// `vmf` must be what `->fault` or `->page_mkwrite` of a file's mapping was called with, and
     /// that must not return within the lifetime `'a`.
     pub unsafe fn from_raw<'a>(vmf: *mut bindings::vm_fault) -> &'a Self {
-        // SAFETY: `Fault` is transparent over `bindings::vm_fault`; the caller vouches for the
+        // SAFETY: `VmFault` is transparent over `bindings::vm_fault`; the caller vouches for the
         // rest.
         // INVARIANT: The caller does so for the type invariant, too.
         unsafe { &*vmf.cast() }

@@ -5,7 +5,7 @@
 //! The same for filesystems in C:
 //! [`include/linux/stable_pages.h`](srctree/include/linux/stable_pages.h).
 
-use super::{trace, Fault, Folio, Locked, Mapping, Sleep, VmFaultResult};
+use super::{trace, Folio, Locked, Mapping, Sleep, VmFault, VmFaultResult};
 use crate::bindings;
 use kernel::{
     error::to_result,
@@ -46,7 +46,7 @@ pub enum Wait {
 /// that stores into the mapping would fault again at once, and again, until writeback ends: nobody
 /// looks for signals there. The process never gets to see the `SIGBUS`.
 pub fn page_mkwrite(
-    fault: &Fault,
+    fault: &VmFault,
     wait: Wait,
     prepare: impl FnOnce(&Locked<&Folio>, usize) -> Result,
 ) -> VmFaultResult {
@@ -61,7 +61,7 @@ pub fn page_mkwrite(
 ///
 /// As [`page_mkwrite`], and what [`VmFaultResult::from_error`] makes of the error of `guard`.
 pub fn page_mkwrite_guarded<G>(
-    fault: &Fault,
+    fault: &VmFault,
     wait: Wait,
     guard: impl FnOnce() -> Result<G>,
     prepare: impl FnOnce(&Locked<&Folio>, usize) -> Result,
@@ -92,9 +92,9 @@ pub fn page_mkwrite_guarded<G>(
 ///
 /// Those of `lower`, as they are; otherwise as [`page_mkwrite`].
 pub fn page_mkwrite_stacked(
-    fault: &Fault,
+    fault: &VmFault,
     wait: Wait,
-    lower: impl FnOnce(&Fault) -> VmFaultResult,
+    lower: impl FnOnce(&VmFault) -> VmFaultResult,
 ) -> VmFaultResult {
     let result = lower(fault);
     if result.is_error() || result.contains(VmFaultResult::NOPAGE) {
@@ -186,7 +186,7 @@ impl From<bindings::stable_wait> for Wait {
 #[no_mangle]
 unsafe extern "C" fn stable_page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
     // SAFETY: The caller vouches for the fault.
-    let fault = unsafe { Fault::from_raw(vmf) };
+    let fault = unsafe { VmFault::from_raw(vmf) };
     page_mkwrite(fault, Wait::Always, |_, _| Ok(())).into_raw()
 }
 
@@ -203,7 +203,7 @@ unsafe extern "C" fn stable_page_mkwrite_prepare(
     prepare: bindings::stable_prepare_t,
 ) -> bindings::vm_fault_t {
     // SAFETY: The caller vouches for the fault.
-    let fault = unsafe { Fault::from_raw(vmf) };
+    let fault = unsafe { VmFault::from_raw(vmf) };
     page_mkwrite(fault, wait.into(), |folio, len| match prepare {
         // SAFETY: The caller vouches for the function.
         Some(prepare) => to_result(unsafe { prepare(vmf, folio.as_raw(), len) }),
@@ -225,7 +225,7 @@ unsafe extern "C" fn stable_page_mkwrite_stacked(
     lower: *const bindings::vm_operations_struct,
 ) -> bindings::vm_fault_t {
     // SAFETY: The caller vouches for the fault.
-    let fault = unsafe { Fault::from_raw(vmf) };
+    let fault = unsafe { VmFault::from_raw(vmf) };
     // SAFETY: The caller vouches for `lower`.
     let lower = unsafe { (*lower).page_mkwrite };
     page_mkwrite_stacked(fault, wait.into(), |_| match lower {

@@ -8,7 +8,7 @@
 //! - [`Folio`] is memory of the page cache; [`Locked`], [`Stable`] and [`Writeback`] are folios of
 //!   which more is known, each with what can be done with it then.
 //! - [`Mapping`] is the page cache of a file, and where folios are found.
-//! - [`Fault`] is a page fault, [`VmFaultResult`] what is said of it, [`page_mkwrite`] what to do for one.
+//! - [`VmFault`] is a page fault, [`VmFaultResult`] what is said of it, [`page_mkwrite`] what to do for one.
 //! - [`StableRange`] is a part of a file that nobody changes; [`HeldRange`] one of a page cache,
 //!   for a transfer past it.
 //!
@@ -46,7 +46,7 @@ pub use self::{
         Owner, //
     },
     fault::{
-        Fault,
+        VmFault,
         VmFaultResult, //
     },
     folio::{

@@ -10,7 +10,7 @@
 use kernel::prelude::*;
 use stable_pages::{
     fs,
-    mm::{page_mkwrite, Fault, VmFaultResult, Wait}, //
+    mm::{page_mkwrite, VmFault, VmFaultResult, Wait}, //
 };
 
 module! {
@@ -28,7 +28,7 @@ impl fs::OneFile for MkwriteRust {
     const NAME: &'static CStr = c"mkwrite_rust";
     const MAGIC: usize = 0x6d6b_7772;
 
-    fn page_mkwrite(fault: &Fault, blocks: u64) -> VmFaultResult {
+    fn page_mkwrite(fault: &VmFault, blocks: u64) -> VmFaultResult {
         page_mkwrite(fault, Wait::Always, |folio, len| {
             if folio.pos() + len as u64 > blocks {
                 return Err(ENOSPC);
