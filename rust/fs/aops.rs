@@ -8,7 +8,7 @@
 use super::{
     pass::Pass,
     queue::{ChargeAs, LocalThrottle, NoFs},
-    stack::Upper,
+    stack::Stacked,
     File,
     FileSystem,
     Inode, //
@@ -44,21 +44,25 @@ impl<T: FileSystem> Operations<T> {
     /// # Safety
     ///
     /// `mapping` must be that of an inode of this library.
-    unsafe fn inode<'a>(mapping: *mut bindings::address_space) -> &'a Upper<Inode> {
+    unsafe fn inode<'a>(mapping: *mut bindings::address_space) -> &'a Stacked<Inode> {
         // SAFETY: The caller vouches for it, and an inode outlives its mapping.
-        unsafe { Upper::<Inode>::from_raw((*mapping).host) }
+        unsafe { Stacked::<Inode>::from_raw((*mapping).host) }
     }
 
     /// # Safety
     ///
     /// `file` must be NULL or an open file of this library.
-    unsafe fn file<'a>(file: *mut bindings::file) -> Option<&'a Upper<File>> {
+    unsafe fn file<'a>(file: *mut bindings::file) -> Option<&'a Stacked<File>> {
         // SAFETY: The caller vouches for it.
-        (!file.is_null()).then(|| unsafe { Upper::<File>::from_raw(file) })
+        (!file.is_null()).then(|| unsafe { Stacked::<File>::from_raw(file) })
     }
 
     /// Reads a locked folio, and leaves it locked.
-    fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &Locked<&Folio>) -> Result {
+    fn fill(
+        inode: &Stacked<Inode>,
+        file: Option<&Stacked<File>>,
+        folio: &Locked<&Folio>,
+    ) -> Result {
         T::fill(inode, file, folio)?;
         folio.mark_uptodate();
         Ok(())
@@ -211,7 +215,7 @@ impl<T: FileSystem> Operations<T> {
 
     /// Nothing is allocated here, or below, that would need this filesystem, or one below, to clean
     /// pages first.
-    fn write_back(inode: &Upper<Inode>, pass: &Pass<'_>) -> Result {
+    fn write_back(inode: &Stacked<Inode>, pass: &Pass<'_>) -> Result {
         let _nofs = NoFs::new();
         let _throttle = LocalThrottle::new();
         let result = pass.for_each(|folio| Self::write_folio(inode, folio, pass));
@@ -221,7 +225,7 @@ impl<T: FileSystem> Operations<T> {
 
     /// From the moment that the folio is clean, nobody can store into it without locking it, and
     /// waiting until it is written; so it can be unlocked while it is.
-    fn write_folio(inode: &Upper<Inode>, folio: Locked<&Folio>, pass: &Pass<'_>) -> Result {
+    fn write_folio(inode: &Stacked<Inode>, folio: Locked<&Folio>, pass: &Pass<'_>) -> Result {
         let length = folio.bytes_within(inode.size() as u64);
         if length == 0 {
             // The file has been truncated.

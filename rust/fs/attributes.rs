@@ -7,7 +7,7 @@ use super::{
     names,
     not_supported,
     object::idmap,
-    stack::Upper,
+    stack::Stacked,
     Attributes,
     Dentry,
     FileSystem,
@@ -42,7 +42,7 @@ impl<T: FileSystem> Operations<T> {
             return ECHILD.to_errno();
         }
         // SAFETY: The caller passes it.
-        let inode = unsafe { Upper::<Inode>::from_raw(inode) };
+        let inode = unsafe { Stacked::<Inode>::from_raw(inode) };
         from_result(|| inode.lower().permission(mask).map(|()| 0))
     }
 
@@ -57,7 +57,7 @@ impl<T: FileSystem> Operations<T> {
         flags: c_uint,
     ) -> c_int {
         // SAFETY: The caller passes all of them.
-        let (dentry, stat) = unsafe { (Upper::<Dentry>::from_raw((*path).dentry), &mut *stat) };
+        let (dentry, stat) = unsafe { (Stacked::<Dentry>::from_raw((*path).dentry), &mut *stat) };
         from_result(|| {
             let inode = dentry.inode().ok_or(ENOENT)?;
             if inode.is_regular() && mask & TIMES != 0 && inode.sets_times() {
@@ -89,7 +89,7 @@ impl<T: FileSystem> Operations<T> {
         attributes: *mut bindings::iattr,
     ) -> c_int {
         // SAFETY: The caller passes both.
-        let (dentry, attributes) = unsafe { (Upper::<Dentry>::from_raw(dentry), &*attributes) };
+        let (dentry, attributes) = unsafe { (Stacked::<Dentry>::from_raw(dentry), &*attributes) };
         from_result(|| Self::set_attributes(dentry, attributes).map(|()| 0))
     }
 
@@ -104,7 +104,7 @@ impl<T: FileSystem> Operations<T> {
     ) -> c_int {
         // SAFETY: The caller passes both.
         unsafe {
-            match Upper::<Dentry>::from_raw(dentry).lower() {
+            match Stacked::<Dentry>::from_raw(dentry).lower() {
                 Ok(lower) => bindings::vfs_fileattr_get(lower.as_raw(), flags),
                 Err(error) => error.to_errno(),
             }
@@ -123,7 +123,7 @@ impl<T: FileSystem> Operations<T> {
         flags: *mut bindings::file_kattr,
     ) -> c_int {
         // SAFETY: The caller passes it.
-        let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+        let dentry = unsafe { Stacked::<Dentry>::from_raw(dentry) };
         from_result(|| {
             let inode = dentry.inode().ok_or(ENOENT)?;
             let _stores = inode.hold_stores()?;
@@ -151,7 +151,7 @@ impl<T: FileSystem> Operations<T> {
         len: u64,
     ) -> c_int {
         // SAFETY: The caller passes it.
-        let inode = unsafe { Upper::<Inode>::from_raw(inode) };
+        let inode = unsafe { Stacked::<Inode>::from_raw(inode) };
         from_result(|| {
             inode.write_and_wait()?;
             let lower = inode.lower().as_raw();
@@ -164,7 +164,7 @@ impl<T: FileSystem> Operations<T> {
         })
     }
 
-    fn set_attributes(dentry: &Upper<Dentry>, attributes: &bindings::iattr) -> Result {
+    fn set_attributes(dentry: &Stacked<Dentry>, attributes: &bindings::iattr) -> Result {
         let inode = dentry.inode().ok_or(ENOENT)?;
         let change = Attributes::new(dentry, attributes)?;
         if attributes.ia_valid & SET_TIMES != 0 && inode.is_regular() && inode.sets_times() {
@@ -194,7 +194,7 @@ pub(super) unsafe extern "C" fn update_time(
     flags: c_uint,
 ) -> c_int {
     // SAFETY: The caller passes it.
-    let inode = unsafe { Upper::<Inode>::from_raw(inode) };
+    let inode = unsafe { Stacked::<Inode>::from_raw(inode) };
     let (mount, lower) = (inode.layer().lower().as_raw(), inode.lower().as_raw());
     // SAFETY: Both are valid.
     unsafe {
@@ -221,7 +221,7 @@ fn promise_nothing_atomic(stat: &mut bindings::kstat) {
 }
 
 impl<'a> Attributes<'a> {
-    fn new(dentry: &'a Upper<Dentry>, attributes: &bindings::iattr) -> Result<Self> {
+    fn new(dentry: &'a Stacked<Dentry>, attributes: &bindings::iattr) -> Result<Self> {
         let mut lower = *attributes;
         // SAFETY: The dentry is valid and its inode locked.
         to_result(unsafe { bindings::setattr_prepare(idmap(), dentry.as_raw(), &mut lower) })?;

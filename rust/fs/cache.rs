@@ -2,7 +2,7 @@
 
 //! What is done to the page cache of an inode as a whole.
 
-use super::{gate, stack::Upper, Inode};
+use super::{gate, stack::Stacked, Inode};
 use crate::{
     bindings,
     mm::Writeback, //
@@ -14,7 +14,7 @@ use kernel::{error::to_result, page::PAGE_SIZE, prelude::*};
 /// file below meanwhile is not undone by older data. Who wants to write back waits, or does so
 /// later.
 pub struct NoWriteback<'a> {
-    inode: &'a Upper<Inode>,
+    inode: &'a Stacked<Inode>,
     _closed: gate::Closed<'a>,
 }
 
@@ -24,7 +24,7 @@ pub struct NoStores<'a> {
     _closed: gate::Closed<'a>,
 }
 
-impl Upper<Inode> {
+impl Stacked<Inode> {
     /// Writes back all that is dirty, and waits for it; what fails now is said now. Sleeps.
     pub fn write_and_wait(&self) -> Result {
         self.write_and_wait_range(0..bindings::SP_LLONG_MAX)

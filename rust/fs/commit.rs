@@ -4,7 +4,7 @@
 
 use super::{
     queue::{ChargeAs, LocalThrottle, NoFs},
-    stack::Upper,
+    stack::Stacked,
     File,
     FileSystem,
     Inode, //
@@ -17,7 +17,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// What [`Upper::<File>::commit`] has written.
+/// What [`Stacked::<File>::commit`] has written.
 pub struct Committed {
     /// The bytes of the file: fewer than were asked for where it ends before.
     pub range: Range<u64>,
@@ -31,7 +31,7 @@ pub struct Committed {
 
 /// A folio under writeback, and what is to be written of it.
 pub(super) struct Part<'a> {
-    pub(super) inode: &'a Upper<Inode>,
+    pub(super) inode: &'a Stacked<Inode>,
     folio: Writeback,
     frozen: Option<KVVec<u8>>,
     len: usize,
@@ -57,7 +57,7 @@ impl Part<'_> {
     }
 }
 
-impl Upper<File> {
+impl Stacked<File> {
     /// Writes what is dirty of `range`, in bytes, to the file below, as it is at one moment: no
     /// store through a mapping, no write(2) and no truncation comes in between, and those that come
     /// later wait until their folio is written. Of a folio that somebody has pinned a copy is made
@@ -91,7 +91,7 @@ impl Upper<File> {
 }
 
 /// Puts all folios of the range that are dirty, or pinned, under writeback.
-fn begin<'a>(inode: &'a Upper<Inode>, range: &StableRange<'_>) -> Result<KVVec<Part<'a>>> {
+fn begin<'a>(inode: &'a Stacked<Inode>, range: &StableRange<'_>) -> Result<KVVec<Part<'a>>> {
     // Folios are locked.
     let _nofs = NoFs::new();
     let size = range.mapping().size();
@@ -123,7 +123,7 @@ pub(super) fn copy_of(folio: &Stable<ARef<Folio>>) -> Result<KVVec<u8>> {
 
 /// The folio is clean by now, and `len` bytes of it are to be written.
 pub(super) fn start<'a>(
-    inode: &'a Upper<Inode>,
+    inode: &'a Stacked<Inode>,
     folio: &Locked<ARef<Folio>>,
     frozen: Option<KVVec<u8>>,
     len: usize,
@@ -148,7 +148,7 @@ pub(super) fn start<'a>(
 
 /// Writes all of them, of inodes of one filesystem, in a thread of the kernel, as all that is written
 /// back. Sleeps; the first error.
-pub(super) fn write<T: FileSystem>(inode: &Upper<Inode>, parts: KVVec<Part<'_>>) -> Result {
+pub(super) fn write<T: FileSystem>(inode: &Stacked<Inode>, parts: KVVec<Part<'_>>) -> Result {
     inode.layer().queue.call(|| {
         let _nofs = NoFs::new();
         let _throttle = LocalThrottle::new();

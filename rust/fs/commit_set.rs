@@ -7,7 +7,7 @@ use super::{
     commit::{self, Part},
     gate::Inside,
     queue::NoFs,
-    stack::Upper,
+    stack::Stacked,
     File,
     FileSystem,
     Inode, //
@@ -31,7 +31,7 @@ use kernel::{
 /// [`StableRange`](crate::mm::StableRange) has, and of several files:
 ///
 /// 1. The inodes are locked, in the order of their addresses, as all lock several of them, and no
-///    page of theirs becomes writable in a mapping any more ([`Upper::<Inode>::hold_stores`]).
+///    page of theirs becomes writable in a mapping any more ([`Stacked::<Inode>::hold_stores`]).
 /// 2. One after the other the folios lose the right to be written to. A store waits then, and so
 ///    does whatever would have come after it: what has been stored before does not depend on what
 ///    has not, which makes it one moment.
@@ -44,7 +44,7 @@ pub struct CommitSet<'a> {
 }
 
 struct Wanted<'a> {
-    inode: &'a Upper<Inode>,
+    inode: &'a Stacked<Inode>,
     range: Range<u64>,
 }
 
@@ -63,7 +63,7 @@ fn insert<T>(list: &mut KVec<T>, place: usize, element: T) -> Result {
 
 /// A folio that is to be written.
 struct Found<'a> {
-    inode: &'a Upper<Inode>,
+    inode: &'a Stacked<Inode>,
     folio: ARef<Folio>,
     frozen: Option<KVVec<u8>>,
 }
@@ -77,11 +77,11 @@ pub struct CommittedSet {
 }
 
 /// Inodes that are locked, all of them.
-struct LockedInodes<'a>(KVec<&'a Upper<Inode>>);
+struct LockedInodes<'a>(KVec<&'a Stacked<Inode>>);
 
 impl<'a> LockedInodes<'a> {
     /// In ascending order, none of them twice. Sleeps.
-    fn lock(inodes: KVec<&'a Upper<Inode>>) -> Result<Self> {
+    fn lock(inodes: KVec<&'a Stacked<Inode>>) -> Result<Self> {
         // SAFETY: Can be called by any task.
         to_result(unsafe { bindings::sp_commit_lock() })?;
         for inode in &inodes {
@@ -118,7 +118,7 @@ impl<'a> CommitSet<'a> {
     ///
     /// `EBADF` if the file cannot be written to; `EINVAL` for a part without bytes; `EXDEV` if it is
     /// of another filesystem than the others; `E2BIG` if there are too many parts; `ENOMEM`.
-    pub fn add(&mut self, file: &'a Upper<File>, range: Range<u64>) -> Result {
+    pub fn add(&mut self, file: &'a Stacked<File>, range: Range<u64>) -> Result {
         let inode = file.inode();
         if !file.is_written_back() {
             return Err(EBADF);
@@ -179,10 +179,10 @@ impl<'a> CommitSet<'a> {
     }
 
     /// The inodes, by their addresses.
-    fn inodes(&self) -> Result<KVec<&'a Upper<Inode>>> {
-        let mut inodes: KVec<&Upper<Inode>> = KVec::with_capacity(self.wanted.len(), GFP_KERNEL)?;
+    fn inodes(&self) -> Result<KVec<&'a Stacked<Inode>>> {
+        let mut inodes: KVec<&Stacked<Inode>> = KVec::with_capacity(self.wanted.len(), GFP_KERNEL)?;
         for wanted in &self.wanted {
-            let before = |other: &&&Upper<Inode>| other.as_raw() < wanted.inode.as_raw();
+            let before = |other: &&&Stacked<Inode>| other.as_raw() < wanted.inode.as_raw();
             let place = inodes.iter().take_while(before).count();
             if !inodes
                 .get(place)

@@ -3,7 +3,7 @@
 //! `dentry_operations`: whether a name is what it is below.
 
 use super::{
-    stack::Upper,
+    stack::Stacked,
     stale,
     Dentry,
     Inode,
@@ -31,7 +31,7 @@ pub(super) const FOLDING: bindings::dentry_operations = bindings::dentry_operati
     ..OPERATIONS
 };
 
-impl Upper<Dentry> {
+impl Stacked<Dentry> {
     /// The directory that it is in now.
     pub fn parent(&self) -> ARef<Self> {
         // SAFETY: The parent is of the same filesystem, and the type is transparent.
@@ -39,7 +39,7 @@ impl Upper<Dentry> {
     }
 
     /// The inode; none if there is nothing of that name.
-    pub fn inode(&self) -> Option<ARef<Upper<Inode>>> {
+    pub fn inode(&self) -> Option<ARef<Stacked<Inode>>> {
         let inode = Dentry::inode(self)?;
         // SAFETY: The inode is of the same filesystem; the type is transparent.
         Some(unsafe { ARef::from_raw(ARef::into_raw(inode).cast()) })
@@ -91,7 +91,7 @@ impl Upper<Dentry> {
 /// # Invariants
 ///
 /// The dentry is of this library and has none below yet; no other task uses it.
-pub(super) struct NewDentry<'a>(&'a Upper<Dentry>);
+pub(super) struct NewDentry<'a>(&'a Stacked<Dentry>);
 
 impl<'a> NewDentry<'a> {
     /// # Safety
@@ -101,10 +101,10 @@ impl<'a> NewDentry<'a> {
     pub(super) unsafe fn from_raw(raw: *mut bindings::dentry) -> Self {
         // INVARIANT: By the requirements.
         // SAFETY: As above.
-        Self(unsafe { Upper::from_raw(raw) })
+        Self(unsafe { Stacked::from_raw(raw) })
     }
 
-    pub(super) fn entry(&self) -> &'a Upper<Dentry> {
+    pub(super) fn entry(&self) -> &'a Stacked<Dentry> {
         self.0
     }
 
@@ -117,7 +117,7 @@ impl<'a> NewDentry<'a> {
     }
 
     /// The name stands for `inode`; what `->lookup` has to return of that.
-    pub(super) fn splice(self, inode: Option<ARef<Upper<Inode>>>) -> *mut bindings::dentry {
+    pub(super) fn splice(self, inode: Option<ARef<Stacked<Inode>>>) -> *mut bindings::dentry {
         let inode = inode.map_or(ptr::null_mut(), |inode| {
             ARef::into_raw(inode).cast().as_ptr()
         });
@@ -151,7 +151,7 @@ pub(super) unsafe extern "C" fn revalidate(
         return ECHILD.to_errno();
     }
     // SAFETY: The caller passes a valid dentry of this library.
-    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+    let dentry = unsafe { Stacked::<Dentry>::from_raw(dentry) };
     from_result(|| {
         let current = dentry.is_current(flags)?;
         if let Some(inode) = dentry.inode().filter(|_| current) {
@@ -172,7 +172,7 @@ pub(super) unsafe extern "C" fn hash(
 ) -> c_int {
     // SAFETY: The caller passes both; that of the root below looks at its superblock only.
     unsafe {
-        let dentry = Upper::<Dentry>::from_raw(dentry.cast_mut());
+        let dentry = Stacked::<Dentry>::from_raw(dentry.cast_mut());
         bindings::sp_d_hash(dentry.layer().lower.dentry().as_raw(), name)
     }
 }
@@ -191,7 +191,7 @@ pub(super) unsafe extern "C" fn compare(
 ) -> c_int {
     // SAFETY: As for hash().
     unsafe {
-        let dentry = Upper::<Dentry>::from_raw(dentry.cast_mut());
+        let dentry = Stacked::<Dentry>::from_raw(dentry.cast_mut());
         let root = dentry.layer().lower.dentry().as_raw();
         bindings::sp_d_compare(root, len, characters, name)
     }

@@ -4,7 +4,7 @@
 
 use super::{
     queue::NoFs,
-    stack::Upper,
+    stack::Stacked,
     Buffer,
     File,
     FileSystem,
@@ -64,7 +64,7 @@ impl Request<'_> {
 }
 
 /// Memory is allocated with `GFP_NOFS`.
-fn hold(inode: &Upper<Inode>, range: &Range<i64>, missing: Missing) -> Result<HeldRange> {
+fn hold(inode: &Stacked<Inode>, range: &Range<i64>, missing: Missing) -> Result<HeldRange> {
     let range = range.start as u64..range.end as u64;
     let held = HeldRange::take(inode.cache(), range, missing, Sleep::Killable)?;
     Ok(held)
@@ -76,7 +76,7 @@ fn hold(inode: &Upper<Inode>, range: &Range<i64>, missing: Missing) -> Result<He
 /// filesystem below about to be frozen. And it is taken after the range was written back, for which
 /// somebody else needs it.
 fn hold_clean<'a>(
-    file: &'a Upper<File>,
+    file: &'a Stacked<File>,
     range: &Range<i64>,
 ) -> Result<(HeldRange, FreezeProtection<'a>, NoFs)> {
     let inode = file.inode();
@@ -101,7 +101,7 @@ fn holds(held: &HeldRange, pos: i64) -> bool {
 }
 
 /// What is read again is what is below now.
-fn renew<T: FileSystem>(file: &Upper<File>, held: &HeldRange) {
+fn renew<T: FileSystem>(file: &Stacked<File>, held: &HeldRange) {
     for folio in held.folios() {
         // A device that writes to the page does so for those who have the file.
         let filled = folio.is_pinned()

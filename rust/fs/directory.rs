@@ -4,7 +4,7 @@
 
 use super::{
     open,
-    stack::Upper,
+    stack::Stacked,
     File, //
 };
 use crate::bindings;
@@ -39,7 +39,7 @@ unsafe extern "C" fn open_directory(_: *mut bindings::inode, file: *mut bindings
 unsafe extern "C" fn llseek(file: *mut bindings::file, offset: i64, whence: c_int) -> i64 {
     // SAFETY: The caller passes it, with its position locked; the one below is used by it only.
     unsafe {
-        Upper::<File>::from_raw(file).lower().act(|lower| {
+        Stacked::<File>::from_raw(file).lower().act(|lower| {
             (*lower).f_pos = (*file).f_pos;
             let offset = bindings::vfs_llseek(lower, offset, whence);
             if offset >= 0 {
@@ -60,7 +60,7 @@ unsafe extern "C" fn iterate(
     // SAFETY: The caller passes both, with the position locked; the one below is used by it
     // only.
     unsafe {
-        Upper::<File>::from_raw(file).lower().act(|lower| {
+        Stacked::<File>::from_raw(file).lower().act(|lower| {
             (*lower).f_pos = (*context).pos;
             bindings::iterate_dir(lower, context)
         })
@@ -77,6 +77,6 @@ unsafe extern "C" fn fsync(
     datasync: c_int,
 ) -> c_int {
     // SAFETY: The caller passes it.
-    let file = unsafe { Upper::<File>::from_raw(file) };
+    let file = unsafe { Stacked::<File>::from_raw(file) };
     from_result(|| file.lower().sync(start..=end, datasync != 0).map(|()| 0))
 }

@@ -6,7 +6,7 @@ use super::{
     dentry::NewDentry,
     inode::{prepare, Operations},
     names,
-    stack::Upper,
+    stack::Stacked,
     stale,
     Dentry,
     File,
@@ -25,8 +25,8 @@ use kernel::{
 
 /// A name that is about to change: its directory and itself, here; and what is below.
 struct Name<'a> {
-    parent: ARef<Upper<Dentry>>,
-    entry: &'a Upper<Dentry>,
+    parent: ARef<Stacked<Dentry>>,
+    entry: &'a Stacked<Dentry>,
 }
 
 impl<'a> Name<'a> {
@@ -35,10 +35,10 @@ impl<'a> Name<'a> {
     /// `raw` must be a dentry of this library, valid for `'a`.
     unsafe fn from_raw(raw: *mut bindings::dentry) -> Self {
         // SAFETY: The caller vouches for it.
-        Self::of(unsafe { Upper::from_raw(raw) })
+        Self::of(unsafe { Stacked::from_raw(raw) })
     }
 
-    fn of(entry: &'a Upper<Dentry>) -> Self {
+    fn of(entry: &'a Stacked<Dentry>) -> Self {
         Self {
             parent: entry.parent(),
             entry,
@@ -81,9 +81,9 @@ impl<'a> Name<'a> {
     }
 
     /// What the name is to stand for.
-    fn found<T: FileSystem>(&self) -> Result<ARef<Upper<Inode>>> {
+    fn found<T: FileSystem>(&self) -> Result<ARef<Stacked<Inode>>> {
         let lower = self.entry.lower()?.inode().ok_or_else(stale)?;
-        let inode = Upper::get(self.entry.super_block(), &lower, prepare::<T>)?;
+        let inode = Stacked::get(self.entry.super_block(), &lower, prepare::<T>)?;
         inode.copy_attributes();
         Ok(inode)
     }
@@ -137,7 +137,7 @@ impl<T: FileSystem> Operations<T> {
     }
 
     /// What the name stands for; none if there is nothing of that name.
-    fn find(new: &NewDentry<'_>) -> Result<Option<ARef<Upper<Inode>>>> {
+    fn find(new: &NewDentry<'_>) -> Result<Option<ARef<Stacked<Inode>>>> {
         let name = Name::of(new.entry());
         let lower = names::lookup(name.parent.lower()?, name.entry)?;
         let exists = lower.inode().is_some();
@@ -200,7 +200,7 @@ impl<T: FileSystem> Operations<T> {
         new: *mut bindings::dentry,
     ) -> c_int {
         // SAFETY: The caller passes both.
-        let (old, new) = unsafe { (Upper::<Dentry>::from_raw(old), Name::from_raw(new)) };
+        let (old, new) = unsafe { (Stacked::<Dentry>::from_raw(old), Name::from_raw(new)) };
         from_result(|| {
             let lower = old.lower()?;
             new.change(

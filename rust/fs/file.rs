@@ -6,7 +6,7 @@ use super::{
     not_supported,
     object::Object,
     open::{self, Opening},
-    stack::Upper,
+    stack::Stacked,
     Buffer,
     File,
     FileSystem,
@@ -27,11 +27,11 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-impl Upper<File> {
+impl Stacked<File> {
     /// The inode.
-    pub fn inode(&self) -> &Upper<Inode> {
+    pub fn inode(&self) -> &Stacked<Inode> {
         // SAFETY: By type invariant; a file keeps its inode.
-        unsafe { Upper::<Inode>::from_raw(File::inode(self).as_raw()) }
+        unsafe { Stacked::<Inode>::from_raw(File::inode(self).as_raw()) }
     }
 
     /// The open file with that descriptor; EXDEV if it is no regular file of the same filesystem as
@@ -158,13 +158,13 @@ impl<T: FileSystem> Operations<T> {
     /// To be called by the kernel, for a file of this library.
     unsafe extern "C" fn llseek(file: *mut bindings::file, offset: i64, whence: c_int) -> i64 {
         // SAFETY: The caller passes it.
-        let upper = unsafe { Upper::<File>::from_raw(file) };
+        let stacked = unsafe { Stacked::<File>::from_raw(file) };
         let found = match whence as u32 {
-            bindings::SP_SEEK_DATA | bindings::SP_SEEK_HOLE => T::seek(upper, offset, whence),
+            bindings::SP_SEEK_DATA | bindings::SP_SEEK_HOLE => T::seek(stacked, offset, whence),
             // SAFETY: As above.
             _ => return unsafe { bindings::generic_file_llseek(file, offset, whence) },
         };
-        let limit = upper.super_block().max_bytes();
+        let limit = stacked.super_block().max_bytes();
         found.map_or_else(
             |error| error.to_errno().into(),
             // SAFETY: As above.
@@ -182,7 +182,7 @@ impl<T: FileSystem> Operations<T> {
         datasync: c_int,
     ) -> c_int {
         // SAFETY: The caller passes it.
-        let file = unsafe { Upper::<File>::from_raw(file) };
+        let file = unsafe { Stacked::<File>::from_raw(file) };
         from_result(|| T::fsync(file, start..=end, datasync != 0).map(|()| 0))
     }
 
@@ -196,7 +196,7 @@ impl<T: FileSystem> Operations<T> {
         length: i64,
     ) -> c_long {
         // SAFETY: The caller passes it.
-        let file = unsafe { Upper::<File>::from_raw(file) };
+        let file = unsafe { Stacked::<File>::from_raw(file) };
         from_result(|| T::fallocate(file, mode as u32, offset, length).map(|()| 0))
     }
 
@@ -221,7 +221,7 @@ impl<T: FileSystem> Operations<T> {
         argument: c_ulong,
     ) -> c_long {
         // SAFETY: The caller passes an open file.
-        let file = unsafe { Upper::<File>::from_raw(file) };
+        let file = unsafe { Stacked::<File>::from_raw(file) };
         T::ioctl(file, command, argument).unwrap_or_else(|error| error.to_errno() as c_long)
     }
 
@@ -234,8 +234,8 @@ impl<T: FileSystem> Operations<T> {
     unsafe extern "C" fn page_mkwrite(fault: *mut bindings::vm_fault) -> c_uint {
         // SAFETY: The caller passes a fault in a mapping of such a file.
         unsafe {
-            let file = Upper::<File>::from_raw((*(*fault).__bindgen_anon_1.vma).vm_file);
-            let inode: &Upper<Inode> = file.inode();
+            let file = Stacked::<File>::from_raw((*(*fault).__bindgen_anon_1.vma).vm_file);
+            let inode: &Stacked<Inode> = file.inode();
             if inode.is_immutable() {
                 return VmFaultResult::SIGBUS.into_raw();
             }

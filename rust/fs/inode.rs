@@ -7,7 +7,7 @@ use super::{
     attributes,
     directory,
     file,
-    stack::Upper,
+    stack::Stacked,
     Dentry,
     FileSystem,
     Inode, //
@@ -20,7 +20,7 @@ use kernel::{
 };
 
 /// Gives a new inode its operations.
-pub(super) fn prepare<T: FileSystem>(inode: &Upper<Inode>) {
+pub(super) fn prepare<T: FileSystem>(inode: &Stacked<Inode>) {
     let raw = inode.as_raw();
     let kind = inode.mode() & bindings::SP_S_IFMT;
     // SAFETY: The inode is new, so nobody else uses these fields.
@@ -102,7 +102,7 @@ impl<T: FileSystem> Operations<T> {
         // SAFETY: The caller passes both; what the lower filesystem returns lives until `done` is
         // called.
         unsafe {
-            match Upper::<Dentry>::from_raw(dentry).lower() {
+            match Stacked::<Dentry>::from_raw(dentry).lower() {
                 Ok(lower) => bindings::vfs_get_link(lower.as_raw(), done),
                 Err(error) => error.to_ptr::<c_char>().cast_const(),
             }

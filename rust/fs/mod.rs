@@ -13,8 +13,8 @@
 //! In the order in which they are taken; what is below comes after what is here:
 //!
 //! 1. `i_rwsem` of an inode: [`Inode::lock`];
-//! 2. its stores kept away: [`Upper::<Inode>::hold_stores`];
-//! 3. its writeback kept away: [`Upper::<Inode>::hold_writeback`], or writing back, which is kept away;
+//! 2. its stores kept away: [`Stacked::<Inode>::hold_stores`];
+//! 3. its writeback kept away: [`Stacked::<Inode>::hold_writeback`], or writing back, which is kept away;
 //! 4. the right to write below: [`Lower::start_write`];
 //! 5. folios of the mapping, in ascending order;
 //! 6. all other locks of the filesystem below.
@@ -80,7 +80,7 @@ pub use self::{
     registration::{Registration, Type},
     request::{Buffer, Request},
     rights::Rights,
-    stack::{Layer, Upper},
+    stack::{Layer, Stacked},
     writer::WriterFile,
 };
 
@@ -116,7 +116,7 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     const LOWER_OPTION: &'static CStr;
 
     /// Opens the file below for `file`, which is just being opened.
-    fn open(dentry: &Upper<Dentry>, file: &File) -> Result<ARef<File>>;
+    fn open(dentry: &Stacked<Dentry>, file: &File) -> Result<ARef<File>>;
 
     /// Reads into `buffer`. The answer is the number of bytes; the request moves on by it.
     fn read(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize>;
@@ -125,39 +125,40 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     fn write(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize>;
 
     /// Reads all of a locked folio from below. `file` is through which it was asked for, if any.
-    fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &Locked<&Folio>) -> Result;
+    fn fill(inode: &Stacked<Inode>, file: Option<&Stacked<File>>, folio: &Locked<&Folio>)
+        -> Result;
 
     /// Writes the first `len` bytes of a folio to the file below. Called by a thread of the kernel;
     /// allocations do not wait for filesystems.
     ///
     /// An error is kept, for the next fsync(2) of every file that is open.
-    fn write_back(inode: &Upper<Inode>, folio: &Writeback, len: usize) -> Result;
+    fn write_back(inode: &Stacked<Inode>, folio: &Writeback, len: usize) -> Result;
 
     /// Writes a copy of what was at `pos` in the file to the file below; otherwise as
     /// [`FileSystem::write_back`].
-    fn write_copy(inode: &Upper<Inode>, pos: u64, data: &[u8]) -> Result;
+    fn write_copy(inode: &Stacked<Inode>, pos: u64, data: &[u8]) -> Result;
 
     /// Brings the bytes in the range (the last is part of it) to the medium.
-    fn fsync(file: &Upper<File>, range: RangeInclusive<i64>, datasync: bool) -> Result;
+    fn fsync(file: &Stacked<File>, range: RangeInclusive<i64>, datasync: bool) -> Result;
 
     /// fallocate(2), with its checks done.
-    fn fallocate(file: &Upper<File>, mode: u32, offset: i64, length: i64) -> Result;
+    fn fallocate(file: &Stacked<File>, mode: u32, offset: i64, length: i64) -> Result;
 
     /// lseek(2) with SEEK_DATA or SEEK_HOLE, as `whence` says.
-    fn seek(file: &Upper<File>, offset: i64, whence: i32) -> Result<i64>;
+    fn seek(file: &Stacked<File>, offset: i64, whence: i32) -> Result<i64>;
 
     /// ioctl(2) of a regular file.
-    fn ioctl(_file: &Upper<File>, _command: u32, _argument: usize) -> Result<isize> {
+    fn ioctl(_file: &Stacked<File>, _command: u32, _argument: usize) -> Result<isize> {
         Err(ENOTTY)
     }
 
     /// Changes the size of a regular file, whose inode is locked; `change` does so below.
-    fn set_size(inode: &Upper<Inode>, size: i64, change: Attributes<'_>) -> Result;
+    fn set_size(inode: &Stacked<Inode>, size: i64, change: Attributes<'_>) -> Result;
 }
 
 /// A change of attributes that has been checked, and is to be applied below.
 pub struct Attributes<'a> {
-    dentry: &'a Upper<Dentry>,
+    dentry: &'a Stacked<Dentry>,
     lower: bindings::iattr,
 }
 

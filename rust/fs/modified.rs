@@ -2,11 +2,11 @@
 
 //! What writing to a file changes beside its data: its times, and what it may do.
 
-use super::{object::Object, stack::Upper, File};
+use super::{object::Object, stack::Stacked, File};
 use crate::bindings;
 use kernel::{error::to_result, prelude::*};
 
-impl Upper<File> {
+impl Stacked<File> {
     /// What writing to a file takes from it: set-user-ID bits and capabilities, as far as the caller
     /// may not leave them there. Sleeps; the inode is locked.
     pub fn remove_privileges(&self) -> Result {

@@ -13,7 +13,7 @@ use super::{
     FileSystem,
     Path,
     Queue,
-    Upper, //
+    Stacked, //
 };
 use crate::{bindings, mm::SuperBlock};
 use core::{marker::PhantomData, sync::atomic::AtomicU32};
@@ -69,11 +69,11 @@ impl Context<'_> {
     }
 
     /// The superblock, where there is one already.
-    fn super_block(&self) -> Option<&Upper<SuperBlock>> {
+    fn super_block(&self) -> Option<&Stacked<SuperBlock>> {
         // SAFETY: By the type invariant the context is valid.
         let sb = unsafe { bindings::sp_fs_context_super(self.raw) };
         // SAFETY: The context keeps the root of that, which has been filled.
-        (!sb.is_null()).then(|| unsafe { Upper::from_raw(sb) })
+        (!sb.is_null()).then(|| unsafe { Stacked::from_raw(sb) })
     }
 
     /// The folder below can only be named once.
@@ -122,7 +122,7 @@ impl Context<'_> {
             seen: AtomicU32::new(lower_super.error()),
         };
         let sb = new.set_layer::<T>(KBox::new(layer, flags::GFP_KERNEL)?)?;
-        let inode = Upper::get(sb, &lower_inode, inode::prepare::<T>)?;
+        let inode = Stacked::get(sb, &lower_inode, inode::prepare::<T>)?;
         new.set_root(inode, lower_root)
     }
 }

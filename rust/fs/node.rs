@@ -5,7 +5,7 @@
 use super::{
     gate::Gate,
     object::Object,
-    stack::Upper,
+    stack::Stacked,
     writer::Writer,
     Inode, //
 };
@@ -36,7 +36,7 @@ pub(super) struct Node {
     names: AtomicU32,
 }
 
-/// Names that are changing. See [`Upper::<Inode>::change_names`].
+/// Names that are changing. See [`Stacked::<Inode>::change_names`].
 pub(super) struct ChangingNames<'a>(&'a AtomicU32);
 
 impl Drop for ChangingNames<'_> {
@@ -81,10 +81,10 @@ unsafe extern "C" fn set_node(inode: *mut bindings::inode, wanted: *mut c_void) 
     0
 }
 
-impl Upper<Inode> {
+impl Stacked<Inode> {
     /// The inode of `sb` for that one below; `prepare` is called for a new one.
     pub(super) fn get(
-        sb: &Upper<SuperBlock>,
+        sb: &Stacked<SuperBlock>,
         lower: &Inode,
         prepare: fn(&Self),
     ) -> Result<ARef<Self>> {

@@ -2,7 +2,7 @@
 
 //! `open` and `release` of files and directories: the file below is opened and closed with it.
 
-use super::{stack::Upper, Dentry, File};
+use super::{stack::Stacked, Dentry, File};
 use crate::bindings;
 use kernel::{
     error::from_result,
@@ -26,9 +26,9 @@ impl Opening<'_> {
     }
 
     /// The name that it is opened by.
-    pub(super) fn dentry(&self) -> &Upper<Dentry> {
+    pub(super) fn dentry(&self) -> &Stacked<Dentry> {
         // SAFETY: By the type invariant it is of this library; the file keeps it.
-        unsafe { Upper::<Dentry>::from_raw(self.0.dentry().as_raw()) }
+        unsafe { Stacked::<Dentry>::from_raw(self.0.dentry().as_raw()) }
     }
 
     /// Whether it is opened to be run, with rights that running it below would not give. May sleep.
@@ -75,9 +75,9 @@ pub(super) unsafe fn open(
 pub(super) unsafe extern "C" fn close(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
     // SAFETY: The caller passes it. The reference was put there when the file was opened.
     unsafe {
-        let upper = Upper::<File>::from_raw(file);
-        if upper.is_written_back() {
-            upper.inode().end_writing();
+        let stacked = Stacked::<File>::from_raw(file);
+        if stacked.is_written_back() {
+            stacked.inode().end_writing();
         }
         bindings::fput((*file).private_data.cast());
     }

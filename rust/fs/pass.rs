@@ -2,7 +2,7 @@
 
 //! A pass over what is dirty of an inode, which is written back.
 
-use super::{stack::Upper, Inode};
+use super::{stack::Stacked, Inode};
 use crate::{
     bindings,
     mm::{Folio, Locked, Writeback}, //
@@ -18,7 +18,7 @@ use kernel::{error::to_result, prelude::*};
 ///
 /// C header: [`include/linux/writeback.h`](srctree/include/linux/writeback.h)
 pub(super) struct Pass<'a> {
-    inode: &'a Upper<Inode>,
+    inode: &'a Stacked<Inode>,
     raw: *mut bindings::writeback_control,
     waits: bool,
     syncs: bool,
@@ -34,7 +34,7 @@ impl<'a> Pass<'a> {
     /// `raw` must be what `->writepages` of the inode's mapping was called with, and that must not
     /// return within `'a`.
     pub(super) unsafe fn from_raw(
-        inode: &'a Upper<Inode>,
+        inode: &'a Stacked<Inode>,
         raw: *mut bindings::writeback_control,
     ) -> Self {
         // SAFETY: The caller vouches for it; neither changes during the pass.

@@ -4,7 +4,7 @@
 
 use super::{
     folio::{bytes, Segments},
-    stack::Upper,
+    stack::Stacked,
     File, Lower,
 };
 use crate::{
@@ -29,9 +29,9 @@ impl<'a> Request<'a> {
     }
 
     /// The file.
-    pub fn file(&self) -> &'a Upper<File> {
+    pub fn file(&self) -> &'a Stacked<File> {
         // SAFETY: It stays for as long as the request.
-        unsafe { Upper::<File>::from_raw(self.0.ki_filp) }
+        unsafe { Stacked::<File>::from_raw(self.0.ki_filp) }
     }
 
     /// Where in the file, in bytes.

@@ -61,9 +61,9 @@ impl Layer {
 ///
 /// The private data of the object, and of its superblock, are what is set here.
 #[repr(transparent)]
-pub struct Upper<T>(T);
+pub struct Stacked<T>(T);
 
-impl<T> Deref for Upper<T> {
+impl<T> Deref for Stacked<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -72,7 +72,7 @@ impl<T> Deref for Upper<T> {
 }
 
 // SAFETY: The references are those of the object.
-unsafe impl<T: AlwaysRefCounted> AlwaysRefCounted for Upper<T> {
+unsafe impl<T: AlwaysRefCounted> AlwaysRefCounted for Stacked<T> {
     fn inc_ref(&self) {
         self.0.inc_ref()
     }
@@ -83,7 +83,7 @@ unsafe impl<T: AlwaysRefCounted> AlwaysRefCounted for Upper<T> {
     }
 }
 
-impl<T: Object> Upper<T> {
+impl<T: Object> Stacked<T> {
     /// # Safety
     ///
     /// `raw` must be valid, and stay so for `'a`. It must be of a filesystem of this library: a
@@ -96,9 +96,9 @@ impl<T: Object> Upper<T> {
     }
 
     /// The superblock.
-    pub(super) fn super_block(&self) -> &Upper<SuperBlock> {
+    pub(super) fn super_block(&self) -> &Stacked<SuperBlock> {
         // SAFETY: By the type invariant it is of this library, too; the object keeps it.
-        unsafe { Upper::from_raw(self.0.super_block().as_raw()) }
+        unsafe { Stacked::from_raw(self.0.super_block().as_raw()) }
     }
 
     /// What the mount is stacked on.

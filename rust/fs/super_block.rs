@@ -6,7 +6,7 @@ use super::{
     dentry::{self, NewDentry},
     node,
     object::Object,
-    stack::{Layer, Upper},
+    stack::{Layer, Stacked},
     xattr,
     Dentry,
     FileSystem,
@@ -65,7 +65,7 @@ impl<'a> NewSuper<'a> {
     pub(super) fn set_layer<T: FileSystem>(
         &self,
         layer: KBox<Layer>,
-    ) -> Result<&'a Upper<SuperBlock>> {
+    ) -> Result<&'a Stacked<SuperBlock>> {
         let sb = self.0.as_raw();
         let folds = layer.lower.dentry().folds();
         // SAFETY: By the type invariant nobody else uses the superblock; kill_super() takes the
@@ -84,12 +84,12 @@ impl<'a> NewSuper<'a> {
                 },
             );
             to_result(bindings::super_setup_bdi(sb))?;
-            Ok(Upper::from_raw(sb))
+            Ok(Stacked::from_raw(sb))
         }
     }
 
     /// Gives it a root, which is `lower` below.
-    pub(super) fn set_root(&self, inode: ARef<Upper<Inode>>, lower: ARef<Dentry>) -> Result {
+    pub(super) fn set_root(&self, inode: ARef<Stacked<Inode>>, lower: ARef<Dentry>) -> Result {
         // SAFETY: The function takes the reference, in any case. The root is new, and the
         // superblock nobody else's.
         unsafe {
@@ -127,7 +127,7 @@ impl<T: FileSystem> Super<T> {
         }
         // SAFETY: The caller passes a superblock of this library, and the path keeps the one below.
         unsafe {
-            let layer = Upper::<SuperBlock>::from_raw(sb).layer();
+            let layer = Stacked::<SuperBlock>::from_raw(sb).layer();
             let lower = layer.lower.dentry().super_block().as_raw();
             bindings::sp_super_sync(sb, lower, layer.seen.as_ptr())
         }
@@ -142,7 +142,7 @@ impl<T: FileSystem> Super<T> {
     ) -> c_int {
         // SAFETY: The caller passes both.
         from_result(|| unsafe {
-            let path = Upper::<Dentry>::from_raw(dentry).path()?;
+            let path = Stacked::<Dentry>::from_raw(dentry).path()?;
             to_result(bindings::vfs_statfs(path.as_raw(), buffer))?;
             bindings::sp_kstatfs_set_type(buffer, T::MAGIC);
             Ok(0)
@@ -158,7 +158,7 @@ impl<T: FileSystem> Super<T> {
     ) -> c_int {
         // SAFETY: The caller passes both.
         unsafe {
-            let layer = Upper::<Dentry>::from_raw(root).layer();
+            let layer = Stacked::<Dentry>::from_raw(root).layer();
             let option = layer.option.as_char_ptr();
             bindings::sp_show_option(seq, T::LOWER_OPTION.as_char_ptr(), option);
         }

@@ -8,7 +8,7 @@
 
 use super::{
     rights::Rights,
-    stack::Upper,
+    stack::Stacked,
     Dentry,
     File,
     Inode,
@@ -62,7 +62,7 @@ impl WriterFile {
     }
 }
 
-impl Upper<Inode> {
+impl Stacked<Inode> {
     /// The file to write through, which is opened if it is not, as it was the last time. Sleeps;
     /// EBADF if the inode has never been open for writing.
     pub fn writer(&self) -> Result<WriterFile> {

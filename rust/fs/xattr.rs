@@ -6,7 +6,7 @@
 //! user namespace of the filesystem, before this is called. Lists are set, and names listed, with
 //! the credentials of the caller: what he may do decides what becomes of the mode, and what he sees.
 
-use super::{object::idmap, stack::Upper, Dentry};
+use super::{object::idmap, stack::Stacked, Dentry};
 use crate::bindings;
 use core::ptr;
 use kernel::{
@@ -53,7 +53,7 @@ unsafe extern "C" fn get(
     size: usize,
 ) -> c_int {
     // SAFETY: The caller passes it.
-    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+    let dentry = unsafe { Stacked::<Dentry>::from_raw(dentry) };
     from_result(|| {
         let lower = dentry.lower()?.as_raw();
         let found = dentry.layer().rights()?.act(|| {
@@ -78,8 +78,12 @@ unsafe extern "C" fn set(
     flags: c_int,
 ) -> c_int {
     // SAFETY: The caller passes both.
-    let (dentry, attribute) =
-        unsafe { (Upper::<Dentry>::from_raw(dentry), CStr::from_char_ptr(name)) };
+    let (dentry, attribute) = unsafe {
+        (
+            Stacked::<Dentry>::from_raw(dentry),
+            CStr::from_char_ptr(name),
+        )
+    };
     let is_capability = attribute == c"security.capability";
     from_result(|| {
         if let Some(inode) = dentry.inode().filter(|_| is_capability && !value.is_null()) {
@@ -104,7 +108,7 @@ unsafe extern "C" fn set(
 }
 
 /// A list of access rights is a mode, too.
-fn changed(dentry: &Upper<Dentry>) {
+fn changed(dentry: &Stacked<Dentry>) {
     if let Some(inode) = dentry.inode() {
         inode.copy_attributes();
     }
@@ -122,7 +126,7 @@ pub(super) unsafe extern "C" fn list(
 ) -> isize {
     // SAFETY: The caller passes all of them.
     unsafe {
-        match Upper::<Dentry>::from_raw(dentry).lower() {
+        match Stacked::<Dentry>::from_raw(dentry).lower() {
             Ok(lower) => bindings::vfs_listxattr(lower.as_raw(), buffer, size),
             Err(error) => error.to_errno() as isize,
         }
@@ -141,7 +145,7 @@ pub(super) unsafe extern "C" fn get_acl(
 ) -> *mut bindings::posix_acl {
     // SAFETY: The caller passes it.
     unsafe {
-        match Upper::<Dentry>::from_raw(dentry).lower() {
+        match Stacked::<Dentry>::from_raw(dentry).lower() {
             Ok(lower) => bindings::vfs_get_acl(idmap(), lower.as_raw(), acl_name(kind)),
             Err(error) => error.to_ptr(),
         }
@@ -160,7 +164,7 @@ pub(super) unsafe extern "C" fn set_acl(
     kind: c_int,
 ) -> c_int {
     // SAFETY: The caller passes it.
-    let dentry = unsafe { Upper::<Dentry>::from_raw(dentry) };
+    let dentry = unsafe { Stacked::<Dentry>::from_raw(dentry) };
     from_result(|| {
         let _write = dentry.layer().lower().want_write()?;
         let lower = dentry.lower()?.as_raw();

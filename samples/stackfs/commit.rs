@@ -34,7 +34,7 @@ use kernel::{
     sync::aref::ARef,
     uaccess::{UserPtr, UserSlice}, //
 };
-use stable_pages::fs::{CommitSet, File, Upper};
+use stable_pages::fs::{CommitSet, File, Stacked};
 
 #[repr(C, align(8))]
 struct Argument([u8; 32]);
@@ -53,7 +53,7 @@ const PART_LEN: usize = 24;
 const OUT: usize = 8;
 const OUT_LEN: usize = 24;
 
-pub(super) fn ioctl(file: &Upper<File>, command: u32, argument: usize) -> Result<isize> {
+pub(super) fn ioctl(file: &Stacked<File>, command: u32, argument: usize) -> Result<isize> {
     match command {
         COMMIT => commit(file, argument),
         COMMIT_SET => commit_set(file, argument),
@@ -61,7 +61,7 @@ pub(super) fn ioctl(file: &Upper<File>, command: u32, argument: usize) -> Result
     }
 }
 
-fn commit(file: &Upper<File>, argument: usize) -> Result<isize> {
+fn commit(file: &Stacked<File>, argument: usize) -> Result<isize> {
     let mut reader = UserSlice::new(UserPtr::from_addr(argument), 16).reader();
     let (start, len) = (reader.read::<u64>()?, reader.read::<u64>()?);
     let end = start.checked_add(len).ok_or(EINVAL)?;
@@ -78,14 +78,14 @@ fn commit(file: &Upper<File>, argument: usize) -> Result<isize> {
     Ok(0)
 }
 
-fn commit_set(file: &Upper<File>, argument: usize) -> Result<isize> {
+fn commit_set(file: &Stacked<File>, argument: usize) -> Result<isize> {
     let mut reader = UserSlice::new(UserPtr::from_addr(argument), 12).reader();
     let (parts, count) = (reader.read::<u64>()?, reader.read::<u32>()? as usize);
     if count > CommitSet::MAX_PARTS {
         return Err(E2BIG);
     }
     let mut reader = UserSlice::new(UserPtr::from_addr(parts as usize), count * PART_LEN).reader();
-    let mut files: KVec<(ARef<Upper<File>>, u64, u64)> = KVec::with_capacity(count, GFP_KERNEL)?;
+    let mut files: KVec<(ARef<Stacked<File>>, u64, u64)> = KVec::with_capacity(count, GFP_KERNEL)?;
     for _ in 0..count {
         let sibling = file.sibling(reader.read::<u32>()?)?;
         if reader.read::<u32>()? != 0 {

@@ -15,7 +15,7 @@ use stable_pages::fs::{
     FileSystem,
     Inode,
     Request,
-    Upper, //
+    Stacked, //
 };
 use stable_pages::mm::{Folio, Locked, Writeback};
 
@@ -25,9 +25,9 @@ impl FileSystem for StackFs {
     const LOWER_OPTION: &'static CStr = c"lowerdir";
 
     /// Each open file has one below, so that each learns of an error there once. What is written
-    /// back goes through a file of the inode ([`Upper::<Inode>::writer`]): a dirty page does not know
+    /// back goes through a file of the inode ([`Stacked::<Inode>::writer`]): a dirty page does not know
     /// who has dirtied it, or may be older than everybody who has the file open.
-    fn open(dentry: &Upper<Dentry>, file: &File) -> Result<ARef<File>> {
+    fn open(dentry: &Stacked<Dentry>, file: &File) -> Result<ARef<File>> {
         dentry
             .path()?
             .open(file.access(), &dentry.layer().rights()?)
@@ -45,7 +45,11 @@ impl FileSystem for StackFs {
         request.sync_written(written)
     }
 
-    fn fill(inode: &Upper<Inode>, file: Option<&Upper<File>>, folio: &Locked<&Folio>) -> Result {
+    fn fill(
+        inode: &Stacked<Inode>,
+        file: Option<&Stacked<File>>,
+        folio: &Locked<&Folio>,
+    ) -> Result {
         let length = folio.bytes_within(inode.size() as u64);
         // A file that can only be written to may have to be read, where a page is written in part.
         let writer = inode.open_writer();
@@ -54,36 +58,36 @@ impl FileSystem for StackFs {
         lower.ok_or(EIO)?.fill(folio, length)
     }
 
-    fn write_back(inode: &Upper<Inode>, folio: &Writeback, len: usize) -> Result {
+    fn write_back(inode: &Stacked<Inode>, folio: &Writeback, len: usize) -> Result {
         inode.writer()?.lower().write_folio(folio, len)
     }
 
-    fn write_copy(inode: &Upper<Inode>, pos: u64, data: &[u8]) -> Result {
+    fn write_copy(inode: &Stacked<Inode>, pos: u64, data: &[u8]) -> Result {
         inode.writer()?.lower().write_at(pos, data)
     }
 
-    fn ioctl(file: &Upper<File>, command: u32, argument: usize) -> Result<isize> {
+    fn ioctl(file: &Stacked<File>, command: u32, argument: usize) -> Result<isize> {
         commit::ioctl(file, command, argument)
     }
 
     /// An error of writing back, here or below, is said once to each file that was open then.
-    fn fsync(file: &Upper<File>, range: RangeInclusive<i64>, datasync: bool) -> Result {
+    fn fsync(file: &Stacked<File>, range: RangeInclusive<i64>, datasync: bool) -> Result {
         let here = file.write_and_wait(range.clone());
         let below = file.lower().sync(range, datasync);
         here.and(below)
     }
 
-    fn fallocate(file: &Upper<File>, mode: u32, offset: i64, length: i64) -> Result {
+    fn fallocate(file: &Stacked<File>, mode: u32, offset: i64, length: i64) -> Result {
         size::allocate(file, mode, offset, length)
     }
 
     /// Only below is it known where there are holes.
-    fn seek(file: &Upper<File>, offset: i64, whence: i32) -> Result<i64> {
+    fn seek(file: &Stacked<File>, offset: i64, whence: i32) -> Result<i64> {
         file.inode().write_and_wait()?;
         file.lower().seek(offset, whence)
     }
 
-    fn set_size(inode: &Upper<Inode>, size: i64, change: Attributes<'_>) -> Result {
+    fn set_size(inode: &Stacked<Inode>, size: i64, change: Attributes<'_>) -> Result {
         size::set(inode, size, change)
     }
 }

@@ -8,13 +8,13 @@
 #![deny(unsafe_code)]
 
 use kernel::prelude::*;
-use stable_pages::fs::{allocate as flag, Attributes, File, Inode, Upper};
+use stable_pages::fs::{allocate as flag, Attributes, File, Inode, Stacked};
 
 const ZERO: u32 = flag::PUNCH_HOLE | flag::ZERO_RANGE | flag::WRITE_ZEROES;
 const SHIFT: u32 = flag::COLLAPSE_RANGE | flag::INSERT_RANGE;
 
 /// Sets the size of a file; `change` does so below.
-pub(super) fn set(inode: &Upper<Inode>, size: i64, change: Attributes<'_>) -> Result {
+pub(super) fn set(inode: &Stacked<Inode>, size: i64, change: Attributes<'_>) -> Result {
     if size >= inode.size() {
         change.apply()?;
         inode.extend(size);
@@ -27,7 +27,7 @@ pub(super) fn set(inode: &Upper<Inode>, size: i64, change: Attributes<'_>) -> Re
 }
 
 /// fallocate(2).
-pub(super) fn allocate(file: &Upper<File>, mode: u32, offset: i64, length: i64) -> Result {
+pub(super) fn allocate(file: &Stacked<File>, mode: u32, offset: i64, length: i64) -> Result {
     let inode = file.inode();
     let _lock = inode.lock();
     if mode & !(flag::KEEP_SIZE | flag::UNSHARE_RANGE | ZERO | SHIFT) != 0 {
@@ -51,7 +51,7 @@ pub(super) fn allocate(file: &Upper<File>, mode: u32, offset: i64, length: i64) 
 /// What is dirty in the range goes, once it is zero below. A folio with an end of it may go as a
 /// whole, if it cannot be split, and so must not be dirty. Nor may the one with the end of the file,
 /// which alone may know the size.
-fn zero(file: &Upper<File>, mode: u32, offset: i64, length: i64) -> Result {
+fn zero(file: &Stacked<File>, mode: u32, offset: i64, length: i64) -> Result {
     let inode = file.inode();
     let range = offset..offset + length;
     let _stores = inode.hold_stores()?;
@@ -70,7 +70,7 @@ fn zero(file: &Upper<File>, mode: u32, offset: i64, length: i64) -> Result {
 
 /// What is dirty is not where it will be, and so is written back before. Stores wait: afterwards
 /// they find their page again, wherever it is.
-fn shift(file: &Upper<File>, mode: u32, offset: i64, length: i64) -> Result {
+fn shift(file: &Stacked<File>, mode: u32, offset: i64, length: i64) -> Result {
     let inode = file.inode();
     let _stores = inode.hold_stores()?;
     // The file below is as long as this one then.
