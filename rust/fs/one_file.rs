@@ -28,9 +28,9 @@ pub trait OneFile: Send + Sync + 'static {
     const MAGIC: usize;
 
     /// `->page_mkwrite` of the file: somebody is about to store into a clean page of a shared
-    /// mapping. `blocks` is the number of bytes that there are blocks for. Sleeps; called with
+    /// mapping. `device_size` is how many bytes there are blocks for. Sleeps; called with
     /// `mmap_lock` or the lock of the area held for reading.
-    fn page_mkwrite(fault: &VmFault, blocks: u64) -> VmFaultResult;
+    fn page_mkwrite(fault: &VmFault, device_size: u64) -> VmFaultResult;
 }
 
 impl<T: OneFile> Type<T> {
@@ -153,8 +153,8 @@ impl<T: OneFile> Operations<T> {
         // as long as it is mounted.
         unsafe {
             let fault = VmFault::from_raw(fault);
-            let blocks = fault.mapping().super_block().device_size();
-            T::page_mkwrite(fault, blocks).into_raw()
+            let device_size = fault.mapping().super_block().device_size();
+            T::page_mkwrite(fault, device_size).into_raw()
         }
     }
 }

@@ -28,9 +28,9 @@ impl fs::OneFile for MkwriteRust {
     const NAME: &'static CStr = c"mkwrite_rust";
     const MAGIC: usize = 0x6d6b_7772;
 
-    fn page_mkwrite(fault: &VmFault, blocks: u64) -> VmFaultResult {
+    fn page_mkwrite(fault: &VmFault, device_size: u64) -> VmFaultResult {
         page_mkwrite(fault, Wait::Always, |folio, len| {
-            if folio.pos() + len as u64 > blocks {
+            if folio.pos() + len as u64 > device_size {
                 return Err(ENOSPC);
             }
             Ok(())
