@@ -43,17 +43,17 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// `mapping` must be that of an inode of this library.
+    /// `mapping` must be that of an inode of this library, which stays for `'a`.
     unsafe fn inode<'a>(mapping: *mut bindings::address_space) -> &'a Stacked<Inode> {
-        // SAFETY: The caller vouches for it, and an inode outlives its mapping.
+        // SAFETY: By the requirements the inode, which the mapping is a part of, stays.
         unsafe { Stacked::<Inode>::from_raw((*mapping).host) }
     }
 
     /// # Safety
     ///
-    /// `file` must be NULL or an open file of this library.
+    /// `file` must be NULL, or a file of this library that stays open for `'a`.
     unsafe fn file<'a>(file: *mut bindings::file) -> Option<&'a Stacked<File>> {
-        // SAFETY: The caller vouches for it.
+        // SAFETY: By the requirements the file stays open.
         (!file.is_null()).then(|| unsafe { Stacked::<File>::from_raw(file) })
     }
 
@@ -70,12 +70,15 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for the mapping of an inode of this library.
+    /// `folio` must be locked, and in the mapping of an inode of this library: the caller of
+    /// `->read_folio` holds a reference to it, and gives up the lock. `file` is NULL, or an open
+    /// file of the inode that the caller holds a reference to until this returns.
     unsafe extern "C" fn read_folio(
         file: *mut bindings::file,
         folio: *mut bindings::folio,
     ) -> c_int {
-        // SAFETY: The caller passes a locked folio of the mapping.
+        // SAFETY: The lock keeps the folio in its mapping, and the inode with it; the caller of
+        // `->read_folio` holds references to the folio and the file until this returns.
         let (inode, file, folio) = unsafe {
             (
                 Self::inode((*folio).__bindgen_anon_1.__bindgen_anon_1.mapping),
@@ -90,9 +93,12 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, for the mapping of an inode of this library.
+    /// `control` must be what `->readahead` is called with, for the mapping of an inode of this
+    /// library: it is on the stack of the caller, who keeps the inode, and the file in it if there
+    /// is one, until this returns.
     unsafe extern "C" fn readahead(control: *mut bindings::readahead_control) {
-        // SAFETY: The caller passes it; each folio is locked, and stays while it is.
+        // SAFETY: The caller of `->readahead` keeps the inode and the file. Each folio that the
+        // function returns is locked, with the lock handed over; that keeps it in the page cache.
         unsafe {
             let inode = Self::inode((*control).mapping);
             let file = Self::file((*control).file);
@@ -111,7 +117,9 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, for the mapping of an inode of this library.
+    /// As `->write_begin` is called, by generic_perform_write(): `kiocb` is the request of
+    /// write(2), which keeps its file, and with it the inode of `mapping`, until this returns;
+    /// `out` is on the stack of the caller, who has locked the inode.
     unsafe extern "C" fn write_begin(
         kiocb: *const bindings::kiocb,
         mapping: *mut bindings::address_space,
@@ -120,7 +128,8 @@ impl<T: FileSystem> Operations<T> {
         out: *mut *mut bindings::folio,
         _: *mut *mut c_void,
     ) -> c_int {
-        // SAFETY: The caller passes all of them.
+        // SAFETY: The caller keeps the request and its file, and has `out` on its stack, until this
+        // returns.
         let (inode, file, flags, out) = unsafe {
             (
                 Self::inode(mapping),
@@ -145,7 +154,9 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for the mapping of an inode of this library.
+    /// As `->write_end` is called, by generic_perform_write(), after write_begin(): `folio` is what
+    /// that has returned, locked and with a reference, both of which the caller gives up. The file
+    /// of the request keeps the inode of `mapping`, which is locked.
     unsafe extern "C" fn write_end(
         _: *const bindings::kiocb,
         mapping: *mut bindings::address_space,
@@ -155,12 +166,13 @@ impl<T: FileSystem> Operations<T> {
         folio: *mut bindings::folio,
         _: *mut c_void,
     ) -> c_int {
-        // SAFETY: The caller passes the folio of write_begin(), with its lock and its reference.
+        // SAFETY: The request keeps the inode. The reference to the folio is that which
+        // write_begin() has kept.
         let (inode, folio) = unsafe { (Self::inode(mapping), Folio::take(folio)) };
         let Ok(Some(folio)) = folio else {
             return EINVAL.to_errno();
         };
-        // SAFETY: As above.
+        // SAFETY: write_begin() has left it locked, for this.
         let folio = unsafe { Locked::from_locked(folio) };
         let mut done = copied;
         if !folio.is_uptodate() {
@@ -186,12 +198,14 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, for the mapping of an inode of this library.
+    /// As `->writepages` is called, by do_writepages(): the inode of `mapping` is of this library,
+    /// and kept until this returns, by a reference, an open file or the flusher (`I_SYNC`).
+    /// `control` is on the caller's stack.
     unsafe extern "C" fn writepages(
         mapping: *mut bindings::address_space,
         control: *mut bindings::writeback_control,
     ) -> c_int {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of do_writepages() keeps the inode and `control` until this returns.
         let (inode, pass) = unsafe {
             let inode = Self::inode(mapping);
             (inode, Pass::from_raw(inode, control))

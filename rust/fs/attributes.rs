@@ -32,7 +32,8 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `inode` must be of this library, and alive until this returns: the caller of `->permission`
+    /// holds a reference to it, or, with `MAY_NOT_BLOCK`, is in a read-side section of RCU.
     pub(super) unsafe extern "C" fn permission(
         _: *mut bindings::mnt_idmap,
         inode: *mut bindings::inode,
@@ -41,14 +42,17 @@ impl<T: FileSystem> Operations<T> {
         if mask as u32 & bindings::SP_MAY_NOT_BLOCK != 0 {
             return ECHILD.to_errno();
         }
-        // SAFETY: The caller passes it.
+        // SAFETY: Without `MAY_NOT_BLOCK` the caller holds a reference to the inode, which so is
+        // not evicted.
         let inode = unsafe { Stacked::<Inode>::from_raw(inode) };
         from_result(|| inode.lower().permission(mask).map(|()| 0))
     }
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// The dentry in `path` must be of this library, and alive until this returns: the caller of
+    /// `->getattr` holds a reference to the path. `stat` is the caller's, and only this writes to
+    /// it.
     pub(super) unsafe extern "C" fn getattr(
         _: *mut bindings::mnt_idmap,
         path: *const bindings::path,
@@ -56,7 +60,8 @@ impl<T: FileSystem> Operations<T> {
         mask: u32,
         flags: c_uint,
     ) -> c_int {
-        // SAFETY: The caller passes all of them.
+        // SAFETY: The caller of vfs_getattr() holds a reference to the path until this returns, and
+        // `stat` is its own, on its stack.
         let (dentry, stat) = unsafe { (Stacked::<Dentry>::from_raw((*path).dentry), &mut *stat) };
         from_result(|| {
             let inode = dentry.inode().ok_or(ENOENT)?;
@@ -82,13 +87,15 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be of this library, with an inode, and alive until this returns: the caller of
+    /// notify_change() holds a reference to it, and has locked the inode. `attributes` is the
+    /// caller's, and changes no more.
     pub(super) unsafe extern "C" fn setattr(
         _: *mut bindings::mnt_idmap,
         dentry: *mut bindings::dentry,
         attributes: *mut bindings::iattr,
     ) -> c_int {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of `->setattr` keeps both until this returns.
         let (dentry, attributes) = unsafe { (Stacked::<Dentry>::from_raw(dentry), &*attributes) };
         from_result(|| Self::set_attributes(dentry, attributes).map(|()| 0))
     }
@@ -97,12 +104,14 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be of this library, and alive until this returns: the caller of
+    /// `->fileattr_get` holds a reference to it. `flags` is the caller's, to be written to.
     pub(super) unsafe extern "C" fn get_flags(
         dentry: *mut bindings::dentry,
         flags: *mut bindings::file_kattr,
     ) -> c_int {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of `->fileattr_get` holds a reference to `dentry`, and keeps `flags`,
+        // until this returns; the dentry keeps that below.
         unsafe {
             match Stacked::<Dentry>::from_raw(dentry).lower() {
                 Ok(lower) => bindings::vfs_fileattr_get(lower.as_raw(), flags),
@@ -116,13 +125,14 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library, with the inode locked.
+    /// `dentry` must be of this library, with an inode, and alive until this returns: the caller of
+    /// `->fileattr_set` holds a reference to it, and has locked the inode. `flags` is the caller's.
     pub(super) unsafe extern "C" fn set_flags(
         _: *mut bindings::mnt_idmap,
         dentry: *mut bindings::dentry,
         flags: *mut bindings::file_kattr,
     ) -> c_int {
-        // SAFETY: The caller passes it.
+        // SAFETY: The caller of `->fileattr_set` holds a reference to `dentry` until this returns.
         let dentry = unsafe { Stacked::<Dentry>::from_raw(dentry) };
         from_result(|| {
             let inode = dentry.inode().ok_or(ENOENT)?;
@@ -132,7 +142,8 @@ impl<T: FileSystem> Operations<T> {
             }
             let _write = dentry.layer().lower().want_write()?;
             let lower = dentry.lower()?.as_raw();
-            // SAFETY: All of them are valid.
+            // SAFETY: `flags` is the caller's until this returns, and `dentry` keeps that below.
+            // The inode there is not locked.
             to_result(unsafe { bindings::vfs_fileattr_set(idmap(), lower, flags) })?;
             inode.copy_attributes();
             Ok(0)
@@ -143,19 +154,21 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode of this library.
+    /// `inode` must be of this library, and alive until this returns: ioctl(2) has the file open.
+    /// `info` is the caller's, on its stack.
     pub(super) unsafe extern "C" fn fiemap(
         inode: *mut bindings::inode,
         info: *mut bindings::fiemap_extent_info,
         start: u64,
         len: u64,
     ) -> c_int {
-        // SAFETY: The caller passes it.
+        // SAFETY: The file that ioctl(2) was called for keeps the inode until this returns.
         let inode = unsafe { Stacked::<Inode>::from_raw(inode) };
         from_result(|| {
             inode.write_and_wait()?;
             let lower = inode.lower().as_raw();
-            // SAFETY: The inode below is valid, and so are its operations; the caller passes the rest.
+            // SAFETY: The inode keeps that below, whose operations are those of a type of
+            // filesystem that is mounted; `info` is the caller's until this returns.
             let result = unsafe {
                 let fiemap = (*(*lower).i_op).fiemap.ok_or_else(not_supported)?;
                 fiemap(lower, info, start, len)
@@ -187,16 +200,18 @@ impl<T: FileSystem> Operations<T> {
 ///
 /// # Safety
 ///
-/// To be called by the kernel, for an inode of this library.
+/// `inode` must be of this library, and alive until this returns: touch_atime() and
+/// file_update_time() are called for a path, or an open file, which keeps it.
 pub(super) unsafe extern "C" fn update_time(
     inode: *mut bindings::inode,
     which: bindings::fs_update_time,
     flags: c_uint,
 ) -> c_int {
-    // SAFETY: The caller passes it.
+    // SAFETY: The path or the file for which `->update_time` is called keeps the inode until this
+    // returns.
     let inode = unsafe { Stacked::<Inode>::from_raw(inode) };
     let (mount, lower) = (inode.layer().lower().as_raw(), inode.lower().as_raw());
-    // SAFETY: Both are valid.
+    // SAFETY: The layer keeps the mount, and the inode that below.
     unsafe {
         match which {
             bindings::fs_update_time_FS_UPD_CMTIME => {
@@ -223,7 +238,7 @@ fn promise_nothing_atomic(stat: &mut bindings::kstat) {
 impl<'a> Attributes<'a> {
     fn new(dentry: &'a Stacked<Dentry>, attributes: &bindings::iattr) -> Result<Self> {
         let mut lower = *attributes;
-        // SAFETY: The dentry is valid and its inode locked.
+        // SAFETY: The caller of `->setattr` holds a reference to the dentry, and has locked its inode.
         to_result(unsafe { bindings::setattr_prepare(idmap(), dentry.as_raw(), &mut lower) })?;
         // How set-user-ID bits are dropped is up to the filesystem below.
         if lower.ia_valid & (bindings::ATTR_KILL_SUID | bindings::ATTR_KILL_SGID) != 0 {
@@ -242,7 +257,7 @@ impl<'a> Attributes<'a> {
         names::without_delegations(|delegated| {
             let _lock = inode.lock();
             let mut change = self.lower;
-            // SAFETY: The inode is locked.
+            // SAFETY: `lower` is kept by the dentry above, and its inode is locked right above.
             to_result(unsafe {
                 bindings::notify_change(idmap(), lower.as_raw(), &mut change, delegated)
             })

@@ -68,19 +68,20 @@ impl Stacked<Dentry> {
             return Ok(true);
         };
         let lower = self.lower()?;
-        // SAFETY: The dentry is valid.
+        // SAFETY: This dentry keeps that below.
         let asked = unsafe { bindings::sp_d_revalidate(lower.as_raw(), flags) };
         to_result(asked.min(0))?;
         let inode = self.inode();
         let expected = inode
             .as_ref()
             .map_or(ptr::null_mut(), |inode| inode.lower().as_raw());
-        // SAFETY: All are valid, and the dentry has one below, as its parent has.
+        // SAFETY: The dentry keeps that below, and `inode` the other inode. The dentry has one below,
+        // and so has its parent.
         let agree = unsafe { bindings::sp_d_agree(self.as_raw(), lower.as_raw(), expected) };
         if agree && asked > 0 || parent.names_have_changed_since(quiet) {
             return Ok(true);
         }
-        // SAFETY: Both are valid.
+        // SAFETY: The dentry keeps that below.
         unsafe { bindings::sp_d_drop_moved(self.as_raw(), lower.as_raw()) };
         Ok(false)
     }
@@ -100,7 +101,7 @@ impl<'a> NewDentry<'a> {
     /// below yet, and no other task may use it before it has.
     pub(super) unsafe fn from_raw(raw: *mut bindings::dentry) -> Self {
         // INVARIANT: By the requirements.
-        // SAFETY: As above.
+        // SAFETY: By the requirements it is of this library, and stays.
         Self(unsafe { Stacked::from_raw(raw) })
     }
 
@@ -130,9 +131,11 @@ impl<'a> NewDentry<'a> {
 ///
 /// # Safety
 ///
-/// To be called by the kernel, for a dentry of this library.
+/// `dentry` must be of this library, and without references: __dentry_kill() calls this once,
+/// without a lock, before the memory is freed.
 pub(super) unsafe extern "C" fn release(dentry: *mut bindings::dentry) {
-    // SAFETY: It was set by set_lower(), or is NULL, which dput() ignores.
+    // SAFETY: set_lower() has put a reference there, or nothing has, and it is NULL, which dput()
+    // ignores. No other task looks at the dentry any more.
     unsafe { bindings::dput((*dentry).d_fsdata.cast()) };
 }
 
@@ -140,7 +143,8 @@ pub(super) unsafe extern "C" fn release(dentry: *mut bindings::dentry) {
 ///
 /// # Safety
 ///
-/// As for [`release`].
+/// `dentry` must be of this library, and alive until this returns: the caller of `->d_revalidate`
+/// holds a reference to it, or, with `LOOKUP_RCU`, is in a read-side section of RCU.
 pub(super) unsafe extern "C" fn revalidate(
     _: *mut bindings::inode,
     _: *const bindings::qstr,
@@ -150,7 +154,7 @@ pub(super) unsafe extern "C" fn revalidate(
     if flags & bindings::SP_LOOKUP_RCU != 0 {
         return ECHILD.to_errno();
     }
-    // SAFETY: The caller passes a valid dentry of this library.
+    // SAFETY: Without `LOOKUP_RCU` the caller holds a reference to the dentry until this returns.
     let dentry = unsafe { Stacked::<Dentry>::from_raw(dentry) };
     from_result(|| {
         let current = dentry.is_current(flags)?;
@@ -165,12 +169,15 @@ pub(super) unsafe extern "C" fn revalidate(
 ///
 /// # Safety
 ///
-/// As for [`release`].
+/// `dentry` must be of this library: the directory with the name, kept by a reference of the
+/// caller's or by RCU. `name` is the caller's, to be written to. Does not sleep.
 pub(super) unsafe extern "C" fn hash(
     dentry: *const bindings::dentry,
     name: *mut bindings::qstr,
 ) -> c_int {
-    // SAFETY: The caller passes both; that of the root below looks at its superblock only.
+    // SAFETY: Of the directory only the superblock is looked at, which kill_super() keeps until
+    // such walks are over; of the root below its operations. `name` is the caller's until this
+    // returns.
     unsafe {
         let dentry = Stacked::<Dentry>::from_raw(dentry.cast_mut());
         bindings::sp_d_hash(dentry.layer().lower.dentry().as_raw(), name)
@@ -182,14 +189,16 @@ pub(super) unsafe extern "C" fn hash(
 ///
 /// # Safety
 ///
-/// As for [`release`].
+/// `dentry` must be of this library, kept by a reference of the caller's or by RCU: it may be being
+/// renamed or freed. `characters` has `len` bytes, and `name` is the caller's. Does not sleep.
 pub(super) unsafe extern "C" fn compare(
     dentry: *const bindings::dentry,
     len: c_uint,
     characters: *const c_char,
     name: *const bindings::qstr,
 ) -> c_int {
-    // SAFETY: As for hash().
+    // SAFETY: As in hash(); who calls this without a reference looks at a sequence number
+    // afterwards.
     unsafe {
         let dentry = Stacked::<Dentry>::from_raw(dentry.cast_mut());
         let root = dentry.layer().lower.dentry().as_raw();

@@ -32,9 +32,10 @@ struct Name<'a> {
 impl<'a> Name<'a> {
     /// # Safety
     ///
-    /// `raw` must be a dentry of this library, valid for `'a`.
+    /// `raw` must be of this library, and stay alive for `'a`: the caller of the operation on the
+    /// directory holds a reference to it, and has locked the directory, until that returns.
     unsafe fn from_raw(raw: *mut bindings::dentry) -> Self {
-        // SAFETY: The caller vouches for it.
+        // SAFETY: By the requirements it is alive for `'a`, and of this library.
         Self::of(unsafe { Stacked::from_raw(raw) })
     }
 
@@ -108,7 +109,8 @@ impl<'a> Name<'a> {
 
     /// Makes this name stand for what `new` stands for, or the two change places.
     fn moved(&self, new: &Self, flags: u32) -> Result {
-        // SAFETY: All that has to be locked for this is, where a rename is called.
+        // SAFETY: The caller of `->rename` has locked both directories, and holds references to both
+        // dentries; across directories it has `s_vfs_rename_mutex`, too.
         unsafe { bindings::sp_d_move(self.entry.as_raw(), new.entry.as_raw(), flags) };
         let changed = [&self.parent, self.entry, new.entry].map(|dentry| dentry.inode());
         for inode in changed.into_iter().flatten() {
@@ -122,13 +124,16 @@ impl<'a> Name<'a> {
 impl<T: FileSystem> Operations<T> {
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be of this library, and made for this call of `->lookup`, whose caller holds a
+    /// reference to it, and the lock of the directory, at least shared, until this returns.
     pub(super) unsafe extern "C" fn lookup(
         _: *mut bindings::inode,
         dentry: *mut bindings::dentry,
         _: c_uint,
     ) -> *mut bindings::dentry {
-        // SAFETY: The caller passes a dentry that nobody else uses yet, so that it has none below.
+        // SAFETY: The caller of `->lookup` keeps the dentry until this returns. Others that look up
+        // the same name wait until then (`DCACHE_PAR_LOOKUP`), or for the lock of the directory; so
+        // it has none below yet.
         let new = unsafe { NewDentry::from_raw(dentry) };
         match Self::find(&new) {
             Ok(inode) => new.splice(inode),
@@ -147,7 +152,9 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be of this library, without an inode, and alive until this returns: the caller
+    /// of `->create` holds a reference to it, and has locked the directory, which keeps the name
+    /// where it is.
     pub(super) unsafe extern "C" fn create(
         _: *mut bindings::mnt_idmap,
         _: *mut bindings::inode,
@@ -155,7 +162,7 @@ impl<T: FileSystem> Operations<T> {
         mode: bindings::umode_t,
         #[cfg(create_has_excl)] _: bool,
     ) -> c_int {
-        // SAFETY: The caller passes it.
+        // SAFETY: The caller of `->create` holds a reference to `dentry` until this returns.
         let name = unsafe { Name::from_raw(dentry) };
         from_result(|| {
             name.change(
@@ -168,14 +175,17 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a file that is being opened in this library.
+    /// `file` must be what vfs_tmpfile() calls `->tmpfile` with: its caller has it to itself until
+    /// it is open, and the dentry in it was made for this call, which keeps it until this returns.
+    /// The directory is not locked.
     pub(super) unsafe extern "C" fn tmpfile(
         _: *mut bindings::mnt_idmap,
         _: *mut bindings::inode,
         file: *mut bindings::file,
         mode: bindings::umode_t,
     ) -> c_int {
-        // SAFETY: The caller passes a file with a dentry that nobody else uses yet.
+        // SAFETY: The file is being opened, and its dentry is new and without a name: no other task
+        // can find either before sp_tmpfile_finish() has been called.
         let new = unsafe { NewDentry::from_raw(File::from_raw(file).dentry().as_raw()) };
         from_result(|| {
             let name = Name::of(new.entry());
@@ -186,20 +196,22 @@ impl<T: FileSystem> Operations<T> {
             let lower = names::tmpfile(&write, &dir, mode, &layer.rights()?)?;
             new.set_lower(lower.dentry().into());
             let inode = ARef::into_raw(name.found::<T>()?).cast().as_ptr();
-            // SAFETY: The dentry has no inode yet; the reference is given away.
+            // SAFETY: The dentry has no inode yet; the function takes the reference to the inode.
             to_result(unsafe { bindings::sp_tmpfile_finish(file, inode) }).map(|()| 0)
         })
     }
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `old` and `new` must be of this library, and alive until this returns: the caller of
+    /// `->link` holds references to both, and has locked the directory of `new` and the inode of
+    /// `old`. `new` has no inode.
     pub(super) unsafe extern "C" fn link(
         old: *mut bindings::dentry,
         _: *mut bindings::inode,
         new: *mut bindings::dentry,
     ) -> c_int {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of `->link` holds references to both until this returns.
         let (old, new) = unsafe { (Stacked::<Dentry>::from_raw(old), Name::from_raw(new)) };
         from_result(|| {
             let lower = old.lower()?;
@@ -213,38 +225,43 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be of this library, with an inode, and alive until this returns: the caller of
+    /// `->unlink` holds a reference to it, and has locked its directory and its inode.
     pub(super) unsafe extern "C" fn unlink(
         _: *mut bindings::inode,
         dentry: *mut bindings::dentry,
     ) -> c_int {
-        // SAFETY: The caller passes it.
+        // SAFETY: The caller of `->unlink` holds a reference to `dentry` until this returns.
         let name = unsafe { Name::from_raw(dentry) };
         from_result(|| name.change(names::unlink, |()| name.removed()).map(|()| 0))
     }
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be of this library, with an inode, and alive until this returns: the caller of
+    /// `->rmdir` holds a reference to it, and has locked its directory and its inode.
     pub(super) unsafe extern "C" fn rmdir(
         _: *mut bindings::inode,
         dentry: *mut bindings::dentry,
     ) -> c_int {
-        // SAFETY: The caller passes it.
+        // SAFETY: The caller of `->rmdir` holds a reference to `dentry` until this returns.
         let name = unsafe { Name::from_raw(dentry) };
         from_result(|| name.change(names::rmdir, |()| name.removed()).map(|()| 0))
     }
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be of this library, without an inode, and alive until this returns: the caller
+    /// of `->symlink` holds a reference to it, and has locked the directory, which keeps the name
+    /// where it is. `target` is a string of the caller's, which ends with a zero and stays as long.
     pub(super) unsafe extern "C" fn symlink(
         _: *mut bindings::mnt_idmap,
         _: *mut bindings::inode,
         dentry: *mut bindings::dentry,
         target: *const c_char,
     ) -> c_int {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of `->symlink` holds a reference to `dentry`, and keeps the string,
+        // until this returns.
         let (name, target) = unsafe { (Name::from_raw(dentry), CStr::from_char_ptr(target)) };
         from_result(|| {
             name.change(
@@ -257,14 +274,16 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be of this library, without an inode, and alive until this returns: the caller
+    /// of `->mkdir` holds a reference to it, and has locked the directory, which keeps the name
+    /// where it is.
     pub(super) unsafe extern "C" fn mkdir(
         _: *mut bindings::mnt_idmap,
         _: *mut bindings::inode,
         dentry: *mut bindings::dentry,
         mode: bindings::umode_t,
     ) -> *mut bindings::dentry {
-        // SAFETY: The caller passes it.
+        // SAFETY: The caller of `->mkdir` holds a reference to `dentry` until this returns.
         let name = unsafe { Name::from_raw(dentry) };
         let made = name.change(
             |write, dir, new| names::mkdir(write, dir, new, mode),
@@ -282,7 +301,9 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be of this library, without an inode, and alive until this returns: the caller
+    /// of `->mknod` holds a reference to it, and has locked the directory, which keeps the name
+    /// where it is.
     pub(super) unsafe extern "C" fn mknod(
         _: *mut bindings::mnt_idmap,
         _: *mut bindings::inode,
@@ -290,7 +311,7 @@ impl<T: FileSystem> Operations<T> {
         mode: bindings::umode_t,
         device: bindings::dev_t,
     ) -> c_int {
-        // SAFETY: The caller passes it.
+        // SAFETY: The caller of `->mknod` holds a reference to `dentry` until this returns.
         let name = unsafe { Name::from_raw(dentry) };
         from_result(|| {
             name.change(
@@ -303,7 +324,9 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `old` and `new` must be of this library, and alive until this returns: the caller of
+    /// `->rename` holds references to both, and has locked both directories, what is replaced, and
+    /// what changes its directory.
     pub(super) unsafe extern "C" fn rename(
         _: *mut bindings::mnt_idmap,
         _: *mut bindings::inode,
@@ -312,7 +335,7 @@ impl<T: FileSystem> Operations<T> {
         new: *mut bindings::dentry,
         flags: c_uint,
     ) -> c_int {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of `->rename` holds references to both until this returns.
         let (old, new) = unsafe { (Name::from_raw(old), Name::from_raw(new)) };
         from_result(|| {
             let (from, to) = (old.lower()?, new.lower()?);

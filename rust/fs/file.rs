@@ -38,7 +38,7 @@ impl Stacked<File> {
     /// this one.
     pub fn sibling(&self, descriptor: u32) -> Result<ARef<Self>> {
         let file = LocalFile::fget(descriptor)?;
-        // SAFETY: It keeps the file.
+        // SAFETY: The reference from fget() is kept until this returns.
         let file = unsafe { File::from_raw(file.as_ptr()) };
         if !file.super_block().is(self.super_block()) || !file.inode().is_regular() {
             return Err(EXDEV);
@@ -54,7 +54,7 @@ impl Stacked<File> {
 
     /// The file below.
     pub fn lower(&self) -> Lower<'_> {
-        // SAFETY: It was put there when this was opened, and stays until this is released.
+        // SAFETY: By type invariant open() has put a reference there, which close() gives back.
         Lower::new(unsafe { File::from_raw((*self.as_raw()).private_data.cast()) })
     }
 
@@ -98,7 +98,8 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a file of this library.
+    /// As for [`open::open`]: `file` is what do_dentry_open() calls `->open` with, for a regular
+    /// file of this library.
     unsafe extern "C" fn open(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
         let below = |opening: &Opening<'_>| {
             if opening.is_refused()? {
@@ -113,18 +114,20 @@ impl<T: FileSystem> Operations<T> {
             opening.set_modes(lower.can_direct());
             Ok(lower)
         };
-        // SAFETY: The caller passes a file that is being opened.
+        // SAFETY: do_dentry_open() calls `->open` with it.
         unsafe { open::open(file, below) }
     }
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a file of this library.
+    /// `kiocb` must be of a regular file of this library, which it keeps open, and `iter` valid.
+    /// Both are the caller's, and used by `->read_iter` only until this returns.
     unsafe extern "C" fn read_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
     ) -> isize {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of `->read_iter` uses neither until this returns: it is never
+        // `-EIOCBQUEUED`.
         let (mut request, mut buffer) =
             unsafe { (Request::from_raw(kiocb), Buffer::from_raw(iter)) };
         let read = may_wait(&request, request.is_direct(), EAGAIN)
@@ -135,12 +138,14 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a file of this library.
+    /// `kiocb` must be of a regular file of this library, which it keeps open, and `iter` valid.
+    /// Both are the caller's, and used by `->write_iter` only until this returns.
     unsafe extern "C" fn write_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
     ) -> isize {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of `->write_iter` uses neither until this returns: it is never
+        // `-EIOCBQUEUED`.
         let (mut request, mut buffer) =
             unsafe { (Request::from_raw(kiocb), Buffer::from_raw(iter)) };
         let refused = if request.is_direct() {
@@ -155,56 +160,60 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a file of this library.
+    /// `file` must be a regular file of this library that is open, and stay so until this returns:
+    /// the caller of `->llseek` holds a reference to it.
     unsafe extern "C" fn llseek(file: *mut bindings::file, offset: i64, whence: c_int) -> i64 {
-        // SAFETY: The caller passes it.
+        // SAFETY: The caller of `->llseek` keeps the file open until this returns.
         let stacked = unsafe { Stacked::<File>::from_raw(file) };
         let found = match whence as u32 {
             bindings::SP_SEEK_DATA | bindings::SP_SEEK_HOLE => T::seek(stacked, offset, whence),
-            // SAFETY: As above.
+            // SAFETY: The same file.
             _ => return unsafe { bindings::generic_file_llseek(file, offset, whence) },
         };
         let limit = stacked.super_block().max_bytes();
         found.map_or_else(
             |error| error.to_errno().into(),
-            // SAFETY: As above.
+            // SAFETY: The same file.
             |offset| unsafe { bindings::vfs_setpos(file, offset, limit) },
         )
     }
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a file of this library.
+    /// `file` must be a regular file of this library that is open, and stay so until this returns:
+    /// the caller of `->fsync` holds a reference to it.
     unsafe extern "C" fn fsync(
         file: *mut bindings::file,
         start: i64,
         end: i64,
         datasync: c_int,
     ) -> c_int {
-        // SAFETY: The caller passes it.
+        // SAFETY: The caller of `->fsync` keeps the file open until this returns.
         let file = unsafe { Stacked::<File>::from_raw(file) };
         from_result(|| T::fsync(file, start..=end, datasync != 0).map(|()| 0))
     }
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a file of this library.
+    /// `file` must be a regular file of this library that is open, and stay so until this returns:
+    /// the caller of `->fallocate` holds a reference to it.
     unsafe extern "C" fn fallocate(
         file: *mut bindings::file,
         mode: c_int,
         offset: i64,
         length: i64,
     ) -> c_long {
-        // SAFETY: The caller passes it.
+        // SAFETY: The caller of `->fallocate` keeps the file open until this returns.
         let file = unsafe { Stacked::<File>::from_raw(file) };
         from_result(|| T::fallocate(file, mode as u32, offset, length).map(|()| 0))
     }
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a file of this library.
+    /// `desc` must be that of a mapping that is being made of a regular file of this library, which
+    /// is open: mmap(2) has it on its stack, and a reference to the file, until this returns.
     unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
-        // SAFETY: The caller passes a mapping that is being made.
+        // SAFETY: `desc` is used by this task only, which holds a reference to the file.
         unsafe {
             bindings::sp_file_accessed((*desc).vm_file);
             (*desc).vm_ops = &Self::MAPPED;
@@ -214,13 +223,14 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a file of this library.
+    /// `file` must be a regular file of this library that is open, and stay so until this returns:
+    /// the caller of `->unlocked_ioctl` holds a reference to it.
     unsafe extern "C" fn ioctl(
         file: *mut bindings::file,
         command: c_uint,
         argument: c_ulong,
     ) -> c_long {
-        // SAFETY: The caller passes an open file.
+        // SAFETY: The caller of `->unlocked_ioctl` keeps the file open until this returns.
         let file = unsafe { Stacked::<File>::from_raw(file) };
         T::ioctl(file, command, argument).unwrap_or_else(|error| error.to_errno() as c_long)
     }
@@ -230,9 +240,12 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, for a file of this library.
+    /// `fault` must be what `->page_mkwrite` is called with, for a mapping of a regular file of
+    /// this library. It is on the caller's stack, who has locked `mmap_lock` or the area for
+    /// reading, and holds a reference to the page, until this returns.
     unsafe extern "C" fn page_mkwrite(fault: *mut bindings::vm_fault) -> c_uint {
-        // SAFETY: The caller passes a fault in a mapping of such a file.
+        // SAFETY: The area, which is locked, keeps its file open, and the fault lives, until this
+        // returns.
         unsafe {
             let file = Stacked::<File>::from_raw((*(*fault).__bindgen_anon_1.vma).vm_file);
             let inode: &Stacked<Inode> = file.inode();

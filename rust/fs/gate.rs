@@ -18,7 +18,7 @@ pub(super) struct Gate(Opaque<bindings::sp_gate>);
 // SAFETY: It is an atomic number.
 unsafe impl Send for Gate {}
 
-// SAFETY: As above.
+// SAFETY: It is an atomic number, which all that C does with it takes into account.
 unsafe impl Sync for Gate {}
 
 impl Gate {

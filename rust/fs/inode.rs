@@ -23,7 +23,8 @@ use kernel::{
 pub(super) fn prepare<T: FileSystem>(inode: &Stacked<Inode>) {
     let raw = inode.as_raw();
     let kind = inode.mode() & bindings::SP_S_IFMT;
-    // SAFETY: The inode is new, so nobody else uses these fields.
+    // SAFETY: The inode is new (`I_NEW`): who finds it waits until unlock_new_inode() is called, and so
+    // nothing else looks at these fields.
     unsafe {
         (*raw).i_op = match kind {
             bindings::SP_S_IFDIR => &Operations::<T>::DIRECTORY,
@@ -90,7 +91,9 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for an inode or a dentry of this library.
+    /// `dentry` must be NULL, or of this library, and alive until this returns: the caller of
+    /// `->get_link` holds a reference to it unless it walks the path without references, when it
+    /// passes NULL. `done` is the caller's, and called when it needs the link no more.
     unsafe extern "C" fn get_link(
         dentry: *mut bindings::dentry,
         _: *mut bindings::inode,
@@ -99,8 +102,8 @@ impl<T: FileSystem> Operations<T> {
         if dentry.is_null() {
             return ECHILD.to_ptr::<c_char>().cast_const();
         }
-        // SAFETY: The caller passes both; what the lower filesystem returns lives until `done` is
-        // called.
+        // SAFETY: The caller of `->get_link` holds a reference to `dentry`, which keeps that below,
+        // until this returns. What the filesystem below returns lives until `done` is called.
         unsafe {
             match Stacked::<Dentry>::from_raw(dentry).lower() {
                 Ok(lower) => bindings::vfs_get_link(lower.as_raw(), done),

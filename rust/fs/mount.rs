@@ -56,14 +56,14 @@ impl Context<'_> {
         // INVARIANT: Only one operation is called at a time: the context has a lock.
         Self {
             raw: fc,
-            // SAFETY: init_fs_context() put it there, and free() has not been called.
+            // SAFETY: init_fs_context() has put it there, and free() is called after all others.
             asked: unsafe { &mut *bindings::sp_fs_context_private(fc).cast() },
         }
     }
 
     /// The error for what is not possible, for the reason that whoever mounts gets to read.
     fn refuse(&self, reason: &CStr) -> Error {
-        // SAFETY: By the type invariant the context is valid; the message ends with a zero.
+        // SAFETY: By the type invariant the context is valid. The message ends with a zero, and is copied.
         unsafe { bindings::sp_fs_context_invalid(self.raw, reason.as_char_ptr()) };
         EINVAL
     }
@@ -131,14 +131,15 @@ impl Context<'_> {
 ///
 /// # Safety
 ///
-/// To be called by the kernel, for a new context.
+/// `fc` must be a new context that alloc_fs_context() calls this for: no other task can find it
+/// yet.
 pub(super) unsafe extern "C" fn init_fs_context<T: FileSystem>(
     fc: *mut bindings::fs_context,
 ) -> c_int {
     from_result(|| {
         let asked = KBox::new(Asked::default(), flags::GFP_KERNEL)?;
         let operations = &Operations::<T>::CONTEXT;
-        // SAFETY: The caller passes a context that nobody else has yet.
+        // SAFETY: No other task can find the context before this has returned.
         unsafe { bindings::sp_fs_context_init(fc, operations, KBox::into_raw(asked).cast()) };
         Ok(0)
     })
@@ -158,20 +159,24 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a context of this type.
+    /// `fc` must be a context that init_fs_context() has set up: put_fs_context() calls this last, when
+    /// no other task can find it any more.
     unsafe extern "C" fn free(fc: *mut bindings::fs_context) {
-        // SAFETY: init_fs_context() put it there.
+        // SAFETY: init_fs_context() has put it there. Nothing uses the context after this.
         drop(unsafe { KBox::<Asked>::from_raw(bindings::sp_fs_context_private(fc).cast()) });
     }
 
     /// # Safety
     ///
-    /// As for [`Operations::free`].
+    /// `fc` must be a context that init_fs_context() has set up. No other operation of it runs
+    /// meanwhile: fsconfig(2) holds its `uapi_mutex`, and mount(2) has the context to itself.
+    /// `parameter` is the caller's, with its strings, until this returns.
     unsafe extern "C" fn parse_param(
         fc: *mut bindings::fs_context,
         parameter: *mut bindings::fs_parameter,
     ) -> c_int {
-        // SAFETY: The caller passes both; the strings live as long as the parameter.
+        // SAFETY: The caller of `->parse_param` keeps the parameter and its strings until this
+        // returns, and no other operation of the context runs meanwhile.
         let (mut context, key, value) = unsafe {
             let value = bindings::sp_fs_parameter_string(parameter);
             (
@@ -188,20 +193,24 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// As for [`Operations::free`].
+    /// `fc` must be a context that init_fs_context() has set up. No other operation of it runs
+    /// meanwhile: fsconfig(2) holds its `uapi_mutex`, and mount(2) has the context to itself.
     unsafe extern "C" fn get_tree(fc: *mut bindings::fs_context) -> c_int {
-        // SAFETY: The context is valid, and fill_super() gets what it expects.
+        // SAFETY: No other operation of the context runs meanwhile. fill_super() is called before
+        // this returns, with this context and a new superblock.
         unsafe { bindings::get_tree_nodev(fc, Some(Self::fill_super)) }
     }
 
     /// # Safety
     ///
-    /// As for [`Operations::free`], with a new superblock.
+    /// `sb` must be new, with `s_umount` held for writing, and `fc` the context that it is made
+    /// for: get_tree_nodev() calls this before another task can use the superblock.
     unsafe extern "C" fn fill_super(
         sb: *mut bindings::super_block,
         fc: *mut bindings::fs_context,
     ) -> c_int {
-        // SAFETY: The caller passes both.
+        // SAFETY: Until this has returned the superblock has no root, so that no other task uses it
+        // (`SB_BORN`). The context is the one of get_tree(), which does not look at it meanwhile.
         let (new, mut context) = unsafe { (NewSuper::from_raw(sb), Context::from_raw(fc)) };
         from_result(|| context.fill::<T>(&new).map(|()| 0))
     }
@@ -210,10 +219,12 @@ impl<T: FileSystem> Operations<T> {
     ///
     /// # Safety
     ///
-    /// As for [`Operations::free`], with a mount that there is.
+    /// `fc` must be a context that init_fs_context() has set up. No other operation of it runs
+    /// meanwhile: fsconfig(2) holds its `uapi_mutex`, and mount(2) has the context to itself. It is
+    /// one for a superblock of this library that is mounted, whose `s_umount` is held for writing.
     unsafe extern "C" fn reconfigure(fc: *mut bindings::fs_context) -> c_int {
-        // SAFETY: The caller passes a context of this type, and its superblock is one of this
-        // library.
+        // SAFETY: No other operation of the context runs meanwhile, and its root keeps the
+        // superblock.
         unsafe {
             match Context::from_raw(fc).check_changes() {
                 Ok(()) => bindings::sp_super_reconfigure(fc),

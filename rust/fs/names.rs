@@ -45,11 +45,11 @@ where
         change: *mut c_void,
         delegated: *mut bindings::delegated_inode,
     ) -> c_int {
-        // SAFETY: The caller passes it.
+        // SAFETY: It is the `F` of without_delegations(), which waits for this.
         let change = unsafe { &mut *change.cast::<F>() };
         from_result(|| change(delegated).map(|()| 0))
     }
-    // SAFETY: The function gets what it expects.
+    // SAFETY: call() gets the `F` that it requires, before this returns.
     to_result(unsafe {
         bindings::sp_without_delegations(Some(call::<F>), ptr::from_mut(&mut change).cast())
     })

@@ -53,9 +53,11 @@ struct Wanted<'a> {
 
 /// # Safety
 ///
-/// To be called by iget5_locked() with a [`Wanted`].
+/// `inode` must be in the hash of inodes, of this library, and `wanted` a [`Wanted`]:
+/// iget5_locked() calls this with its own argument, in a read-side section of RCU.
 unsafe extern "C" fn is_wanted(inode: *mut bindings::inode, wanted: *mut c_void) -> c_int {
-    // SAFETY: An inode in the hash has a node; the caller passes the other.
+    // SAFETY: The node of an inode in the hash is freed after a grace period only, by free_inode().
+    // `wanted` is on the stack of get(), which waits for iget5_locked().
     let (node, wanted) = unsafe {
         (
             &*(*inode).i_private.cast::<Node>(),
@@ -67,16 +69,17 @@ unsafe extern "C" fn is_wanted(inode: *mut bindings::inode, wanted: *mut c_void)
 
 /// # Safety
 ///
-/// As for [`is_wanted`].
+/// `inode` must be new, and `wanted` a [`Wanted`] that nothing else uses: iget5_locked() calls this
+/// with its own argument, before the inode is in the hash. Does not sleep.
 unsafe extern "C" fn set_node(inode: *mut bindings::inode, wanted: *mut c_void) -> c_int {
-    // SAFETY: The caller passes it.
+    // SAFETY: `wanted` is on the stack of get(), which waits for iget5_locked().
     let wanted = unsafe { &mut *wanted.cast::<Wanted<'_>>() };
     let Some(mut node) = wanted.node.take() else {
         return ENOMEM.to_errno();
     };
     // evict_inode() gives the reference back.
     node.lower = ARef::into_raw(ARef::from(wanted.lower)).cast().as_ptr();
-    // SAFETY: The inode is new, and nobody else knows it.
+    // SAFETY: No other task finds the inode before it is in the hash.
     unsafe { (*inode).i_private = KBox::into_raw(node).cast() };
     0
 }
@@ -110,7 +113,7 @@ impl Stacked<Inode> {
             lower,
             node: Some(KBox::new(node, flags::GFP_KERNEL)?),
         };
-        // SAFETY: The functions get what they expect.
+        // SAFETY: Both functions are called with `wanted`, before this returns, as they require it.
         let raw = unsafe {
             bindings::iget5_locked(
                 sb.as_raw(),
@@ -197,10 +200,12 @@ impl Stacked<Inode> {
 ///
 /// # Safety
 ///
-/// To be called by the kernel, for an inode of this library.
+/// `inode` must be of this library, and have no reference any more: evict() calls this once, when
+/// nothing is being written back any more (`I_FREEING`).
 pub(super) unsafe extern "C" fn evict_inode(inode: *mut bindings::inode) {
-    // SAFETY: The caller passes an inode that nobody else uses, and that has its node. The last is
-    // the node's reference; nobody follows the pointer any more.
+    // SAFETY: The inode has its node until free_inode() is called, and no other task can get a
+    // reference to it. That to the inode below is the node's: is_wanted() compares the pointer
+    // later, and does not follow it.
     unsafe {
         let node = &*(*inode).i_private.cast::<Node>();
         bindings::sp_inode_report_lost(inode, node.lower);
@@ -215,9 +220,10 @@ pub(super) unsafe extern "C" fn evict_inode(inode: *mut bindings::inode) {
 ///
 /// # Safety
 ///
-/// As for [`evict_inode`].
+/// `inode` must be of this library, or one that set_node() was not called for. destroy_inode()
+/// calls this once, after a grace period of RCU.
 pub(super) unsafe extern "C" fn free_inode(inode: *mut bindings::inode) {
-    // SAFETY: The caller passes an inode that nobody can see any more.
+    // SAFETY: No task can find the inode any more, and none that had found it is still looking.
     unsafe {
         let node: *mut Node = (*inode).i_private.cast();
         if !node.is_null() {

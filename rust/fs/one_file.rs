@@ -47,9 +47,10 @@ impl<T: OneFile> Type<T> {
 
 /// # Safety
 ///
-/// To be called by the kernel, for a new context.
+/// `fc` must be a new context that alloc_fs_context() calls this for: no other task can find it
+/// yet.
 unsafe extern "C" fn init_fs_context<T: OneFile>(fc: *mut bindings::fs_context) -> c_int {
-    // SAFETY: The caller passes a context that nobody else has yet.
+    // SAFETY: No other task can find the context before this has returned.
     unsafe { bindings::sp_fs_context_init(fc, &Operations::<T>::CONTEXT, ptr::null_mut()) };
     0
 }
@@ -84,20 +85,24 @@ impl<T: OneFile> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for a context of this type.
+    /// `fc` must be a context that init_fs_context() has set up. No other operation of it runs
+    /// meanwhile: fsconfig(2) holds its `uapi_mutex`, and mount(2) has the context to itself.
     unsafe extern "C" fn get_tree(fc: *mut bindings::fs_context) -> c_int {
-        // SAFETY: The context is valid, and fill_super() gets what it expects.
+        // SAFETY: No other operation of the context runs meanwhile. fill_super() is called before
+        // this returns, with a new superblock.
         unsafe { bindings::get_tree_bdev(fc, Some(Self::fill_super)) }
     }
 
     /// # Safety
     ///
-    /// To be called by the kernel, with a new superblock that has its device.
+    /// `sb` must be new, with its block device, and with `s_umount` held for writing:
+    /// get_tree_bdev() calls this before another task can use the superblock.
     unsafe extern "C" fn fill_super(
         sb: *mut bindings::super_block,
         _: *mut bindings::fs_context,
     ) -> c_int {
-        // SAFETY: The superblock is the caller's alone, and so are the inodes, which are new.
+        // SAFETY: Until this has returned the superblock has no root that another task could find,
+        // and so neither can it find the inodes, which are made here.
         from_result(|| unsafe {
             if bindings::sb_set_blocksize(sb, PAGE_SIZE as c_int) == 0 {
                 return Err(EINVAL);
@@ -135,9 +140,10 @@ impl<T: OneFile> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for the file of such a filesystem.
+    /// `desc` must be that of a mapping that is being made of the file of such a filesystem:
+    /// mmap(2) has it on its stack, and a reference to the file, until this returns.
     unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
-        // SAFETY: The caller passes a mapping that is being made.
+        // SAFETY: `desc` is used by this task only, which holds a reference to the file.
         unsafe {
             bindings::sp_file_accessed((*desc).vm_file);
             (*desc).vm_ops = &Self::MAPPED;
@@ -147,10 +153,12 @@ impl<T: OneFile> Operations<T> {
 
     /// # Safety
     ///
-    /// To be called by the kernel, for the file of such a filesystem.
+    /// `fault` must be what `->page_mkwrite` is called with, for a mapping of the file of such a
+    /// filesystem. It is on the caller's stack, who has locked `mmap_lock` or the area for reading,
+    /// and holds a reference to the page, until this returns.
     unsafe extern "C" fn page_mkwrite(fault: *mut bindings::vm_fault) -> c_uint {
-        // SAFETY: The caller passes a fault in a mapping of the file, whose superblock has a device
-        // as long as it is mounted.
+        // SAFETY: The area, which is locked, keeps its file open, and the fault lives, until this
+        // returns.
         unsafe {
             let fault = VmFault::from_raw(fault);
             let device_size = fault.mapping().super_block().device_size();
@@ -186,9 +194,10 @@ const MAPPING: bindings::address_space_operations = bindings::address_space_oper
 ///
 /// # Safety
 ///
-/// The superblock must be valid.
+/// `sb` must be a superblock that its caller keeps until the inode is gone.
 unsafe fn new_inode(sb: *mut bindings::super_block, number: u64, mode: u32) -> Result<ARef<Inode>> {
-    // SAFETY: The caller vouches for the superblock; the inode is new.
+    // SAFETY: By the requirements the superblock stays. No other task can find the inode before it
+    // is hashed, and by its number none does then.
     unsafe {
         let raw = bindings::new_inode(sb);
         if raw.is_null() {
@@ -206,14 +215,16 @@ unsafe fn new_inode(sb: *mut bindings::super_block, number: u64, mode: u32) -> R
 ///
 /// # Safety
 ///
-/// To be called by the kernel, for the file of such a filesystem.
+/// As `get_block_t` is called, by the operations of the mapping of such a file: they keep `inode`,
+/// and have the folio of `buffer` locked.
 unsafe extern "C" fn get_block(
     inode: *mut bindings::inode,
     block: u64,
     buffer: *mut bindings::buffer_head,
     create: c_int,
 ) -> c_int {
-    // SAFETY: The caller passes both, and the superblock has its device.
+    // SAFETY: The caller keeps the inode, which keeps its superblock, and has `buffer` to itself
+    // until this returns.
     unsafe {
         let sb = (*inode).i_sb;
         if block < bindings::sp_super_device_size(sb) >> (*inode).i_blkbits {
@@ -227,23 +238,26 @@ unsafe extern "C" fn get_block(
 
 /// # Safety
 ///
-/// To be called by the kernel, with a locked folio of the file of such a filesystem.
+/// `folio` must be locked, and in the mapping of the file of such a filesystem: the caller of
+/// `->read_folio` holds a reference to it, and gives up the lock.
 unsafe extern "C" fn read_folio(_: *mut bindings::file, folio: *mut bindings::folio) -> c_int {
-    // SAFETY: The caller passes it; it is unlocked when it has been read.
+    // SAFETY: The folio is locked; it is unlocked when it has been read.
     unsafe { bindings::mpage_read_folio(folio, Some(get_block)) }
 }
 
 /// # Safety
 ///
-/// To be called by the kernel, for the mapping of the file of such a filesystem.
+/// `control` must be what `->readahead` is called with, for the mapping of the file of such a
+/// filesystem: it is on the stack of the caller, who keeps the inode.
 unsafe extern "C" fn readahead(control: *mut bindings::readahead_control) {
-    // SAFETY: The caller passes it.
+    // SAFETY: The caller of `->readahead` keeps `control` and the inode until this returns.
     unsafe { bindings::mpage_readahead(control, Some(get_block)) };
 }
 
 /// # Safety
 ///
-/// To be called by the kernel, for the mapping of the file of such a filesystem.
+/// As `->write_begin` is called, by generic_perform_write(): the file that is written to keeps the
+/// inode of `mapping`, which is locked, and `folio` is on the caller's stack.
 unsafe extern "C" fn write_begin(
     _: *const bindings::kiocb,
     mapping: *mut bindings::address_space,
@@ -252,39 +266,45 @@ unsafe extern "C" fn write_begin(
     folio: *mut *mut bindings::folio,
     _: *mut *mut c_void,
 ) -> c_int {
-    // SAFETY: The caller passes all of them.
+    // SAFETY: The caller keeps the inode, and has `folio` on its stack, until this returns.
     unsafe { bindings::block_write_begin(mapping, pos, len, folio, Some(get_block)) }
 }
 
 /// # Safety
 ///
-/// To be called by the kernel, for the mapping of the file of such a filesystem.
+/// As `->writepages` is called, by do_writepages(): the inode of `mapping` is kept until this
+/// returns, by a reference, an open file or the flusher (`I_SYNC`). `control` is on the caller's
+/// stack.
 unsafe extern "C" fn writepages(
     mapping: *mut bindings::address_space,
     control: *mut bindings::writeback_control,
 ) -> c_int {
-    // SAFETY: The caller passes both.
+    // SAFETY: The caller of do_writepages() keeps the inode and `control` until this returns.
     unsafe { bindings::__mpage_writepages(mapping, control, Some(get_block), None) }
 }
 
 /// # Safety
 ///
-/// To be called by the kernel, for the file of such a filesystem.
+/// `file` must be the file of such a filesystem, and open: the caller of `->fsync` holds a
+/// reference to it until this returns.
 unsafe extern "C" fn fsync(file: *mut bindings::file, start: i64, end: i64, _: c_int) -> c_int {
-    // SAFETY: The caller passes it.
+    // SAFETY: The caller of `->fsync` keeps the file open until this returns.
     unsafe { bindings::file_write_and_wait_range(file, start, end) }
 }
 
 /// # Safety
 ///
-/// To be called by the kernel, for the file of such a filesystem, whose inode is locked.
+/// `dentry` must be a name in such a filesystem, with an inode, and alive until this returns: the
+/// caller of notify_change() holds a reference to it, and has locked the inode. `attr` is the
+/// caller's.
 unsafe extern "C" fn setattr(
     idmap: *mut bindings::mnt_idmap,
     dentry: *mut bindings::dentry,
     attr: *mut bindings::iattr,
 ) -> c_int {
     from_result(|| {
-        // SAFETY: The caller passes all of them.
+        // SAFETY: The caller of `->setattr` keeps all of them until this returns, and has locked
+        // the inode.
         unsafe {
             let inode = bindings::sp_d_inode(dentry);
             to_result(bindings::setattr_prepare(idmap, dentry, attr))?;
@@ -299,9 +319,9 @@ unsafe extern "C" fn setattr(
 
 /// # Safety
 ///
-/// `inode` must be that of the file of such a filesystem, and locked.
+/// `inode` must be in such a filesystem, kept by the caller, and locked.
 unsafe fn set_size(inode: *mut bindings::inode, size: i64) -> Result {
-    // SAFETY: The caller vouches for the inode.
+    // SAFETY: By the requirements the inode stays, and its size does not change: it is locked.
     unsafe {
         bindings::sp_filemap_invalidate_lock(inode);
         let mut error = 0;

@@ -49,8 +49,9 @@ impl Opening<'_> {
 ///
 /// # Safety
 ///
-/// `file` must be what `->open` of a file or a directory of this library was called with, which has
-/// not returned yet.
+/// `file` must be what do_dentry_open() calls `->open` with, for a file or a directory of this
+/// library: its caller has the file to itself until that returns, and the path in it keeps the
+/// dentry.
 pub(super) unsafe fn open(
     file: *mut bindings::file,
     below: impl FnOnce(&Opening<'_>) -> Result<ARef<File>>,
@@ -71,9 +72,11 @@ pub(super) unsafe fn open(
 ///
 /// # Safety
 ///
-/// To be called by the kernel, for an open file of this library.
+/// `file` must be of this library, and have been opened: __fput() calls this once, when the last
+/// reference is gone. It frees the file afterwards.
 pub(super) unsafe extern "C" fn close(_: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-    // SAFETY: The caller passes it. The reference was put there when the file was opened.
+    // SAFETY: open() has put a reference to the file below there, and the file keeps its inode
+    // until this has returned. No other task uses the file any more.
     unsafe {
         let stacked = Stacked::<File>::from_raw(file);
         if stacked.is_written_back() {

@@ -37,7 +37,7 @@ impl<'a> Pass<'a> {
         inode: &'a Stacked<Inode>,
         raw: *mut bindings::writeback_control,
     ) -> Self {
-        // SAFETY: The caller vouches for it; neither changes during the pass.
+        // SAFETY: By the requirements `raw` is valid; neither changes during the pass.
         let (waits, syncs) = unsafe {
             (
                 bindings::sp_writeback_waits(raw),

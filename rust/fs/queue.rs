@@ -27,7 +27,7 @@ pub(super) struct Queue(NonNull<bindings::workqueue_struct>);
 // SAFETY: A workqueue locks what it changes.
 unsafe impl Send for Queue {}
 
-// SAFETY: As above.
+// SAFETY: A workqueue locks what it changes, and call() is for any number of tasks at once.
 unsafe impl Sync for Queue {}
 
 impl Queue {
@@ -44,13 +44,14 @@ impl Queue {
         ///
         /// `function` must be an `Option<F>` that no other thread uses.
         unsafe extern "C" fn call<F: FnOnce() -> Result>(function: *mut c_void) -> c_int {
-            // SAFETY: The caller passes it.
+            // SAFETY: It is the `Option<F>` of Queue::call(), which waits for this.
             let function = unsafe { &mut *function.cast::<Option<F>>() }.take();
             from_result(|| function.map_or(Ok(()), |function| function()).map(|()| 0))
         }
         let mut function = Some(function);
         let argument = ptr::from_mut(&mut function).cast();
-        // SAFETY: By type invariant. The function gets what it expects, for as long as it runs.
+        // SAFETY: By type invariant. call() gets the `Option<F>` that it requires, and has returned when
+        // this does.
         to_result(unsafe {
             bindings::sp_workqueue_call(self.0.as_ptr(), Some(call::<F>), argument)
         })

@@ -24,7 +24,7 @@ impl<'a> Request<'a> {
     ///
     /// `raw` must be valid for `'a`, of an open file of this library, and be used by this only.
     pub(super) unsafe fn from_raw(raw: *mut bindings::kiocb) -> Self {
-        // SAFETY: The caller vouches for it.
+        // SAFETY: By the requirements it is used by this only, and stays.
         Self(unsafe { &mut *raw })
     }
 
@@ -151,7 +151,7 @@ impl Buffer<'_> {
         // SAFETY: The iterator is valid.
         let rest = unsafe { bindings::sp_iter_hide(self.0, limit) };
         let result = f(self);
-        // SAFETY: As above, and this is what was hidden.
+        // SAFETY: The iterator is valid, and this is what was hidden.
         unsafe { bindings::sp_iter_unhide(self.0, rest) };
         result
     }

@@ -91,7 +91,7 @@ impl<T: Object> Stacked<T> {
     /// such a superblock, or a file that is open.
     pub(super) unsafe fn from_raw<'a>(raw: *mut T::Raw) -> &'a Self {
         // INVARIANT: By the requirements.
-        // SAFETY: As above, and both types are transparent.
+        // SAFETY: By the requirements it is valid for `'a`, and both types are transparent.
         unsafe { &*raw.cast() }
     }
 

@@ -50,7 +50,7 @@ impl<'a> NewSuper<'a> {
     /// `sb` must be new, stay for `'a`, and be used by this only.
     pub(super) unsafe fn from_raw(sb: *mut bindings::super_block) -> Self {
         // INVARIANT: By the requirements.
-        // SAFETY: As above.
+        // SAFETY: By the requirements it stays.
         Self(unsafe { SuperBlock::from_raw(sb) })
     }
 
@@ -120,12 +120,14 @@ impl<T: FileSystem> Super<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, for a superblock of this type.
+    /// `sb` must be of this library, and mounted: the caller of `->sync_fs` holds its `s_umount`
+    /// until this returns.
     unsafe extern "C" fn sync_fs(sb: *mut bindings::super_block, wait: c_int) -> c_int {
         if wait == 0 {
             return 0;
         }
-        // SAFETY: The caller passes a superblock of this library, and the path keeps the one below.
+        // SAFETY: `s_umount` keeps the superblock, and with it its layer, whose path keeps the
+        // superblock below.
         unsafe {
             let layer = Stacked::<SuperBlock>::from_raw(sb).layer();
             let lower = layer.lower.dentry().super_block().as_raw();
@@ -135,12 +137,14 @@ impl<T: FileSystem> Super<T> {
 
     /// # Safety
     ///
-    /// As for [`Super::sync_fs`], with a dentry of it.
+    /// `dentry` must be of this library, and alive until this returns: the caller of `->statfs`
+    /// holds a reference to it, or to the superblock, of which it is the root. `buffer` is the
+    /// caller's.
     unsafe extern "C" fn statfs(
         dentry: *mut bindings::dentry,
         buffer: *mut bindings::kstatfs,
     ) -> c_int {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of `->statfs` keeps the dentry and the buffer until this returns.
         from_result(|| unsafe {
             let path = Stacked::<Dentry>::from_raw(dentry).path()?;
             to_result(bindings::vfs_statfs(path.as_raw(), buffer))?;
@@ -151,12 +155,13 @@ impl<T: FileSystem> Super<T> {
 
     /// # Safety
     ///
-    /// As for [`Super::statfs`].
+    /// `root` must be of this library, and alive until this returns: the mount that is shown keeps
+    /// it, with `namespace_sem` held. `seq` is the caller's.
     unsafe extern "C" fn show_options(
         seq: *mut bindings::seq_file,
         root: *mut bindings::dentry,
     ) -> c_int {
-        // SAFETY: The caller passes both.
+        // SAFETY: The caller of `->show_options` keeps both until this returns.
         unsafe {
             let layer = Stacked::<Dentry>::from_raw(root).layer();
             let option = layer.option.as_char_ptr();
@@ -168,9 +173,12 @@ impl<T: FileSystem> Super<T> {
 
 /// # Safety
 ///
-/// To be called by the kernel, for a superblock of this library, as the last use of it.
+/// `sb` must be of this library, with `s_umount` held for writing: deactivate_locked_super() calls
+/// this once, when the last active reference is gone.
 pub(super) unsafe extern "C" fn kill_super(sb: *mut bindings::super_block) {
-    // SAFETY: The caller passes it. Inodes and dentries use the layer, so it goes after them.
+    // SAFETY: No task can reach the superblock any more but those that walk a path without
+    // references, which synchronize_rcu() waits for. Inodes and dentries use the layer, so it goes
+    // after them; there is none where filling failed early.
     unsafe {
         bindings::sp_super_write_back(sb);
         bindings::kill_anon_super(sb);

@@ -43,7 +43,9 @@ pub(super) static HANDLERS: Handlers = Handlers([&ALL.0, ptr::null()]);
 
 /// # Safety
 ///
-/// To be called by the kernel, for a dentry of this library.
+/// `dentry` must be of this library, and alive until this returns: the caller of __vfs_getxattr()
+/// holds a reference to it. `name` is a string of the caller's that ends with a zero, and `buffer`
+/// has room for `size` bytes, or is NULL where `size` is 0.
 unsafe extern "C" fn get(
     _: *const bindings::xattr_handler,
     dentry: *mut bindings::dentry,
@@ -52,12 +54,13 @@ unsafe extern "C" fn get(
     buffer: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: The caller passes it.
+    // SAFETY: The caller holds a reference to `dentry` until this returns.
     let dentry = unsafe { Stacked::<Dentry>::from_raw(dentry) };
     from_result(|| {
         let lower = dentry.lower()?.as_raw();
         let found = dentry.layer().rights()?.act(|| {
-            // SAFETY: The caller passes the name and the buffer.
+            // SAFETY: The dentry keeps that below; the name and the buffer are the caller's until
+            // this returns.
             unsafe { bindings::vfs_getxattr(idmap(), lower, name, buffer, size) }
         });
         Ok(found as c_int)
@@ -66,7 +69,8 @@ unsafe extern "C" fn get(
 
 /// # Safety
 ///
-/// As for [`get`].
+/// As for [`get`], with `value` and its `size` bytes instead of the buffer; where the name is to be
+/// removed, it is NULL. The caller has locked the inode.
 unsafe extern "C" fn set(
     _: *const bindings::xattr_handler,
     _: *mut bindings::mnt_idmap,
@@ -77,7 +81,7 @@ unsafe extern "C" fn set(
     size: usize,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: The caller passes both.
+    // SAFETY: The caller holds a reference to `dentry`, and keeps the name, until this returns.
     let (dentry, attribute) = unsafe {
         (
             Stacked::<Dentry>::from_raw(dentry),
@@ -93,7 +97,8 @@ unsafe extern "C" fn set(
         }
         let _write = dentry.layer().lower().want_write()?;
         let lower = dentry.lower()?.as_raw();
-        // SAFETY: The caller passes name and value; without one, the name goes.
+        // SAFETY: The dentry keeps that below, and the caller the name and the value. Without a
+        // value the name is removed.
         let set = dentry.layer().rights()?.act(|| unsafe {
             if value.is_null() {
                 bindings::vfs_removexattr(idmap(), lower, name)
@@ -118,13 +123,15 @@ fn changed(dentry: &Stacked<Dentry>) {
 ///
 /// # Safety
 ///
-/// As for [`get`].
+/// `dentry` must be of this library, and alive until this returns: the caller of vfs_listxattr()
+/// holds a reference to it. `buffer` has room for `size` bytes, or is NULL where `size` is 0.
 pub(super) unsafe extern "C" fn list(
     dentry: *mut bindings::dentry,
     buffer: *mut c_char,
     size: usize,
 ) -> isize {
-    // SAFETY: The caller passes all of them.
+    // SAFETY: The caller holds a reference to `dentry`, and keeps the buffer, until this returns;
+    // the dentry keeps that below.
     unsafe {
         match Stacked::<Dentry>::from_raw(dentry).lower() {
             Ok(lower) => bindings::vfs_listxattr(lower.as_raw(), buffer, size),
@@ -137,13 +144,15 @@ pub(super) unsafe extern "C" fn list(
 ///
 /// # Safety
 ///
-/// As for [`get`].
+/// `dentry` must be of this library, and alive until this returns: the caller of vfs_get_acl()
+/// holds a reference to it.
 pub(super) unsafe extern "C" fn get_acl(
     _: *mut bindings::mnt_idmap,
     dentry: *mut bindings::dentry,
     kind: c_int,
 ) -> *mut bindings::posix_acl {
-    // SAFETY: The caller passes it.
+    // SAFETY: The caller holds a reference to `dentry` until this returns; the dentry keeps that
+    // below.
     unsafe {
         match Stacked::<Dentry>::from_raw(dentry).lower() {
             Ok(lower) => bindings::vfs_get_acl(idmap(), lower.as_raw(), acl_name(kind)),
@@ -156,19 +165,21 @@ pub(super) unsafe extern "C" fn get_acl(
 ///
 /// # Safety
 ///
-/// As for [`get`].
+/// `dentry` must be of this library, and alive until this returns: the caller of vfs_set_acl()
+/// holds a reference to it, and has locked its inode. `acl` is the caller's, or NULL.
 pub(super) unsafe extern "C" fn set_acl(
     _: *mut bindings::mnt_idmap,
     dentry: *mut bindings::dentry,
     acl: *mut bindings::posix_acl,
     kind: c_int,
 ) -> c_int {
-    // SAFETY: The caller passes it.
+    // SAFETY: The caller holds a reference to `dentry` until this returns.
     let dentry = unsafe { Stacked::<Dentry>::from_raw(dentry) };
     from_result(|| {
         let _write = dentry.layer().lower().want_write()?;
         let lower = dentry.lower()?.as_raw();
-        // SAFETY: The caller passes the list; without one, it goes.
+        // SAFETY: The dentry keeps that below, and the caller the list. Without a list, that below
+        // is removed.
         to_result(unsafe {
             if acl.is_null() {
                 bindings::vfs_remove_acl(idmap(), lower, acl_name(kind))

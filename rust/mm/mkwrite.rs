@@ -182,10 +182,12 @@ impl From<bindings::stable_wait> for Wait {
 ///
 /// # Safety
 ///
-/// To be called as `->page_mkwrite`, with the fault that was for.
+/// `vmf` must be what the filesystem's `->page_mkwrite` was called with, and has not returned from:
+/// the kernel has it on its stack, with `mmap_lock` or the lock of the area held for reading, and
+/// holds a reference to the page.
 #[no_mangle]
 unsafe extern "C" fn stable_page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
-    // SAFETY: The caller vouches for the fault.
+    // SAFETY: The kernel keeps the fault until `->page_mkwrite` returns, and so until this does.
     let fault = unsafe { VmFault::from_raw(vmf) };
     page_mkwrite(fault, Wait::Always, |_, _| Ok(())).into_raw()
 }
@@ -194,18 +196,18 @@ unsafe extern "C" fn stable_page_mkwrite(vmf: *mut bindings::vm_fault) -> bindin
 ///
 /// # Safety
 ///
-/// To be called as `->page_mkwrite`, with the fault that was for. `prepare` can be called with it
-/// and its locked folio, and leaves that locked.
+/// As for [`stable_page_mkwrite`]. `prepare` is NULL, or a function of the filesystem's that can be
+/// called with this fault and its locked folio, and leaves that locked.
 #[no_mangle]
 unsafe extern "C" fn stable_page_mkwrite_prepare(
     vmf: *mut bindings::vm_fault,
     wait: bindings::stable_wait,
     prepare: bindings::stable_prepare_t,
 ) -> bindings::vm_fault_t {
-    // SAFETY: The caller vouches for the fault.
+    // SAFETY: The kernel keeps the fault until `->page_mkwrite` returns, and so until this does.
     let fault = unsafe { VmFault::from_raw(vmf) };
     page_mkwrite(fault, wait.into(), |folio, len| match prepare {
-        // SAFETY: The caller vouches for the function.
+        // SAFETY: By the requirements it can be called with this fault; the folio is locked.
         Some(prepare) => to_result(unsafe { prepare(vmf, folio.as_raw(), len) }),
         None => Ok(()),
     })
@@ -216,20 +218,21 @@ unsafe extern "C" fn stable_page_mkwrite_prepare(
 ///
 /// # Safety
 ///
-/// To be called as `->page_mkwrite`, with the fault that was for. `lower` is valid, and its
-/// `page_mkwrite`, where it has one, can be called with that fault.
+/// As for [`stable_page_mkwrite`]. `lower` are the operations of the filesystem below, which its
+/// module keeps while it is mounted; its `page_mkwrite`, where it has one, can be called with this
+/// fault.
 #[no_mangle]
 unsafe extern "C" fn stable_page_mkwrite_stacked(
     vmf: *mut bindings::vm_fault,
     wait: bindings::stable_wait,
     lower: *const bindings::vm_operations_struct,
 ) -> bindings::vm_fault_t {
-    // SAFETY: The caller vouches for the fault.
+    // SAFETY: The kernel keeps the fault until `->page_mkwrite` returns, and so until this does.
     let fault = unsafe { VmFault::from_raw(vmf) };
-    // SAFETY: The caller vouches for `lower`.
+    // SAFETY: By the requirements `lower` stays while this filesystem is stacked on it.
     let lower = unsafe { (*lower).page_mkwrite };
     page_mkwrite_stacked(fault, wait.into(), |_| match lower {
-        // SAFETY: As above.
+        // SAFETY: By the requirements it can be called with this fault, which is as it was.
         Some(lower) => VmFaultResult::from_raw(unsafe { lower(vmf) }),
         None => VmFaultResult::NONE,
     })

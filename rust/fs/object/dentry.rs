@@ -12,6 +12,10 @@ object! {
     ///
     /// To drop the last reference may sleep.
     ///
+    /// # Invariants
+    ///
+    /// It has a reference for as long as the Rust reference lives.
+    ///
     /// C header: [`include/linux/dcache.h`](srctree/include/linux/dcache.h)
     Dentry, dentry, sp_dget, dput
 }

@@ -10,6 +10,10 @@ use kernel::prelude::*;
 object! {
     /// An open file.
     ///
+    /// # Invariants
+    ///
+    /// It has a reference for as long as the Rust reference lives.
+    ///
     /// C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
     File, file, get_file, fput
 }

@@ -15,6 +15,10 @@ object! {
     ///
     /// To drop the last reference may sleep.
     ///
+    /// # Invariants
+    ///
+    /// It has a reference for as long as the Rust reference lives.
+    ///
     /// C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
     Inode, inode, ihold, iput
 }

@@ -48,7 +48,7 @@ macro_rules! object {
         // SAFETY: The C side counts references atomically, and locks what changes.
         unsafe impl Send for $name {}
 
-        // SAFETY: As above; what the methods do, C allows from several threads at once.
+        // SAFETY: What the methods do, C allows from several threads at once.
         unsafe impl Sync for $name {}
 
         // SAFETY: As long as there is a reference, C does not free it.
@@ -67,9 +67,9 @@ macro_rules! object {
         impl $name {
             /// # Safety
             ///
-            /// `raw` must be valid, and stay so for `'a`.
+            /// `raw` must be valid, and have a reference that is kept for `'a`.
             pub(crate) unsafe fn from_raw<'a>(raw: *mut $crate::bindings::$raw) -> &'a Self {
-                // SAFETY: The type is transparent, and the caller vouches for the rest.
+                // SAFETY: By the requirements `raw` is valid for `'a`, and the type is transparent.
                 unsafe { &*raw.cast() }
             }
 

@@ -18,7 +18,7 @@ pub struct Path(bindings::path);
 // SAFETY: Mounts and dentries count their references atomically.
 unsafe impl Send for Path {}
 
-// SAFETY: As above.
+// SAFETY: Nothing of it changes but when it is dropped.
 unsafe impl Sync for Path {}
 
 impl Path {
