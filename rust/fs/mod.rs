@@ -3,10 +3,36 @@
 //! Filesystems: safe abstractions of what a stackable one needs, and one with a single file
 //! ([`OneFile`]).
 //!
-//! Written as if for `kernel::fs`. A filesystem implements [`FileSystem`], declares a static
-//! [`Type`] and registers it. It is mounted on a folder of another filesystem: names, attributes,
-//! extended attributes and permissions are what they are there. What lies between the data of a file
-//! and that of the file below is up to the implementation, with a page cache of its own.
+//! Written as if for `kernel::fs`.
+//!
+//! # A stackable filesystem
+//!
+//! It is mounted on a folder of another filesystem: names, attributes, extended attributes and
+//! permissions are what they are there. What lies between the data of a file and that of the file
+//! below is up to the implementation, with a page cache of its own. To build one:
+//!
+//! 1. Implement [`FileSystem`] for a type: it has no values, and its methods say which locks are
+//!    held. An object of the filesystem is a [`Stacked`], with the file, inode or dentry below in
+//!    `lower()`; data is read and written below by [`Lower`].
+//! 2. Declare a `static` [`Type`] for it.
+//! 3. Make a [`Registration`] of that in the module's `init()`, and keep it: from then on the
+//!    filesystem can be mounted, and the module stays while it is.
+//!
+//! `samples/stackfs` is one, without unsafe code: its main file does steps 2 and 3, and `data.rs`
+//! step 1.
+//!
+#![doc = "```ignore"]
+#![doc = include_str!("../../samples/stackfs/stackfs.rs")]
+#![doc = "```"]
+//!
+#![doc = "```ignore"]
+#![doc = include_str!("../../samples/stackfs/data.rs")]
+#![doc = "```"]
+//!
+//! # A filesystem with one file
+//!
+//! [`OneFile`] is for what is not about names or blocks. Only `page_mkwrite` is left to implement;
+//! the other steps are the same, with [`Type::one_file`]. See [`mm`](crate::mm) for one.
 //!
 //! # Locks
 //!
@@ -39,6 +65,7 @@ mod direct;
 mod directory;
 mod entries;
 mod file;
+mod filesystem;
 mod folio;
 mod gate;
 mod inode;
@@ -60,12 +87,8 @@ mod super_block;
 mod writer;
 mod xattr;
 
-use crate::{
-    bindings,
-    mm::{Folio, Locked, Writeback}, //
-};
-use core::ops::RangeInclusive;
-use kernel::{prelude::*, sync::aref::ARef};
+use crate::bindings;
+use kernel::prelude::*;
 
 pub use self::{
     cache::{
@@ -74,6 +97,7 @@ pub use self::{
     },
     commit::Committed,
     commit_set::{CommitSet, CommittedSet},
+    filesystem::FileSystem,
     lower::Lower,
     object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
     one_file::OneFile,
@@ -104,56 +128,6 @@ pub mod allocate {
     pub const UNSHARE_RANGE: u32 = bindings::SP_FALLOC_FL_UNSHARE_RANGE;
     /// Makes it zero, and writes that.
     pub const WRITE_ZEROES: u32 = bindings::SP_FALLOC_FL_WRITE_ZEROES;
-}
-
-/// A stackable filesystem. All of its methods may sleep.
-pub trait FileSystem: Sized + Send + Sync + 'static {
-    /// The name for mount(8).
-    const NAME: &'static CStr;
-    /// The number that statfs(2) tells.
-    const MAGIC: usize;
-    /// The mount option that names the folder below.
-    const LOWER_OPTION: &'static CStr;
-
-    /// Opens the file below for `file`, which is just being opened.
-    fn open(dentry: &Stacked<Dentry>, file: &File) -> Result<ARef<File>>;
-
-    /// Reads into `buffer`. The answer is the number of bytes; the request moves on by it.
-    fn read(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize>;
-
-    /// Writes from `buffer`; otherwise as [`FileSystem::read`].
-    fn write(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize>;
-
-    /// Reads all of a locked folio from below. `file` is through which it was asked for, if any.
-    fn fill(inode: &Stacked<Inode>, file: Option<&Stacked<File>>, folio: &Locked<&Folio>)
-        -> Result;
-
-    /// Writes the first `len` bytes of a folio to the file below. Called by a thread of the kernel;
-    /// allocations do not wait for filesystems.
-    ///
-    /// An error is kept, for the next fsync(2) of every file that is open.
-    fn write_back(inode: &Stacked<Inode>, folio: &Writeback, len: usize) -> Result;
-
-    /// Writes a copy of what was at `pos` in the file to the file below; otherwise as
-    /// [`FileSystem::write_back`].
-    fn write_copy(inode: &Stacked<Inode>, pos: u64, data: &[u8]) -> Result;
-
-    /// Brings the bytes in the range (the last is part of it) to the medium.
-    fn fsync(file: &Stacked<File>, range: RangeInclusive<i64>, datasync: bool) -> Result;
-
-    /// fallocate(2), with its checks done.
-    fn fallocate(file: &Stacked<File>, mode: u32, offset: i64, length: i64) -> Result;
-
-    /// lseek(2) with SEEK_DATA or SEEK_HOLE, as `whence` says.
-    fn seek(file: &Stacked<File>, offset: i64, whence: i32) -> Result<i64>;
-
-    /// ioctl(2) of a regular file.
-    fn ioctl(_file: &Stacked<File>, _command: u32, _argument: usize) -> Result<isize> {
-        Err(ENOTTY)
-    }
-
-    /// Changes the size of a regular file, whose inode is locked; `change` does so below.
-    fn set_size(inode: &Stacked<Inode>, size: i64, change: Attributes<'_>) -> Result;
 }
 
 /// A change of attributes that has been checked, and is to be applied below.

@@ -7,10 +7,40 @@
 //! - [`Class`] says who can change a page.
 //! - [`Folio`] is memory of the page cache; [`Locked`], [`Stable`] and [`Writeback`] are folios of
 //!   which more is known, each with what can be done with it then.
-//! - [`Mapping`] is the page cache of a file, and where folios are found.
-//! - [`VmFault`] is a page fault, [`VmFaultResult`] what is said of it, [`page_mkwrite`] what to do for one.
-//! - [`StableRange`] is a part of a file that nobody changes; [`HeldRange`] one of a page cache,
+//! - [`Mapping`] is the page cache of a file, and where folios are found; [`SuperBlock`] the
+//!   filesystem that it is of.
+//! - [`VmFault`] is a page fault, [`VmFaultResult`] what is said of it, [`page_mkwrite`] what to do
+//!   for one.
+//! - [`StableRange`] is a part of a file that stays as it is; [`HeldRange`] one of a page cache,
 //!   for a transfer past it.
+//!
+//! # A filesystem whose data stays while it is written
+//!
+//! 1. `->page_mkwrite` of its `vm_operations_struct` calls [`page_mkwrite`] with the [`VmFault`], how
+//!    to wait ([`Wait`]), and a closure that reserves what writing the folio will need. It returns a
+//!    [`VmFaultResult`]. In C that is `stable_page_mkwrite()` and its like.
+//! 2. write(2) takes a folio by [`Mapping::grab`], which waits for writeback where the mapping says
+//!    that it has stable writes.
+//! 3. `->writepages` puts a [`Locked`] folio under writeback ([`Locked::start_writeback`]), after
+//!    [`Locked::clear_dirty_for_io`] has write-protected it; when the [`Writeback`] is dropped, all
+//!    who wait go on.
+//!
+//! The first of these in a module of its own, where `fs::OneFile` does the rest:
+//!
+#![doc = "```ignore"]
+#![doc = include_str!("../../samples/mkwrite-rust/mkwrite_rust.rs")]
+#![doc = "```"]
+//!
+//! # A part of a file that stays as it is
+//!
+//! 1. Find the [`Mapping`] of an open file ([`Mapping::of`]). No folio of it may be locked, nor
+//!    `invalidate_lock` held.
+//! 2. [`StableRange::take`] with bytes of the file reads, locks and protects their folios. Allocate
+//!    what is needed before.
+//! 3. [`StableRange::read`] copies the data, and [`StableRange::pinned`] says which folios may change
+//!    all the same. Touch no memory of user space, and drop the range soon: others wait.
+//!
+//! `samples/range` is one that does so for any file.
 //!
 //! # Lock order
 //!
