@@ -29,6 +29,7 @@ use kernel::{
 
 impl Stacked<File> {
     /// The inode.
+    #[inline]
     pub fn inode(&self) -> &Stacked<Inode> {
         // SAFETY: By type invariant; a file keeps its inode.
         unsafe { Stacked::<Inode>::from_raw(File::inode(self).as_raw()) }
@@ -53,6 +54,7 @@ impl Stacked<File> {
     }
 
     /// The file below.
+    #[inline]
     pub fn lower(&self) -> Lower<'_> {
         // SAFETY: By type invariant open() has put a reference there, which close() gives back.
         Lower::new(unsafe { File::from_raw((*self.as_raw()).private_data.cast()) })

@@ -19,6 +19,7 @@ pub struct Lower<'a>(&'a File);
 impl Deref for Lower<'_> {
     type Target = File;
 
+    #[inline]
     fn deref(&self) -> &File {
         self.0
     }
@@ -26,6 +27,7 @@ impl Deref for Lower<'_> {
 
 impl<'a> Lower<'a> {
     /// `file` is what [`Path::open`](super::Path::open) has returned.
+    #[inline]
     pub(super) fn new(file: &'a File) -> Self {
         Self(file)
     }
@@ -47,6 +49,7 @@ impl<'a> Lower<'a> {
     }
 
     /// The file itself, for as long as it is there.
+    #[inline]
     pub(super) fn file(self) -> &'a File {
         self.0
     }

@@ -136,6 +136,7 @@ impl Stacked<Inode> {
         Ok(inode)
     }
 
+    #[inline]
     pub(super) fn node(&self) -> &Node {
         // SAFETY: By type invariant.
         unsafe { &*(*self.as_raw()).i_private.cast() }
@@ -184,6 +185,7 @@ impl Stacked<Inode> {
     }
 
     /// The inode below.
+    #[inline]
     pub fn lower(&self) -> &Inode {
         // SAFETY: The node has a reference until the inode is evicted.
         unsafe { Inode::from_raw(self.node().lower) }

@@ -29,22 +29,26 @@ impl<'a> Request<'a> {
     }
 
     /// The file.
+    #[inline]
     pub fn file(&self) -> &'a Stacked<File> {
         // SAFETY: It stays for as long as the request.
         unsafe { Stacked::<File>::from_raw(self.0.ki_filp) }
     }
 
     /// Where in the file, in bytes.
+    #[inline]
     pub fn position(&self) -> i64 {
         self.0.ki_pos
     }
 
     /// Whether it is to go past the page cache (O_DIRECT).
+    #[inline]
     pub fn is_direct(&self) -> bool {
         self.0.ki_flags as u32 & bindings::SP_IOCB_DIRECT != 0
     }
 
     /// Whether it is to fail with EAGAIN where it would have to wait (RWF_NOWAIT).
+    #[inline]
     pub fn is_nowait(&self) -> bool {
         self.0.ki_flags as u32 & bindings::SP_IOCB_NOWAIT != 0
     }
@@ -141,6 +145,7 @@ impl Buffer<'_> {
     }
 
     /// What is left of it, in bytes.
+    #[inline]
     pub fn length(&self) -> usize {
         // SAFETY: The iterator is valid.
         unsafe { bindings::sp_iter_count(self.0) }

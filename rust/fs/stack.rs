@@ -38,6 +38,7 @@ pub struct Layer {
 
 impl Layer {
     /// The folder below.
+    #[inline]
     pub fn lower(&self) -> &Path {
         &self.lower
     }
@@ -66,6 +67,7 @@ pub struct Stacked<T>(T);
 impl<T> Deref for Stacked<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         &self.0
     }

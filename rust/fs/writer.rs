@@ -57,6 +57,7 @@ pub struct WriterFile(ARef<File>);
 
 impl WriterFile {
     /// The file, with its rights.
+    #[inline]
     pub fn lower(&self) -> Lower<'_> {
         Lower::new(&self.0)
     }

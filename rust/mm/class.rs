@@ -39,6 +39,7 @@ pub enum Class {
 impl Class {
     /// Whether user space, or a device on its behalf, can change such a page while it is being
     /// written. Any context.
+    #[inline]
     pub fn is_exposed(self) -> bool {
         !matches!(self, Self::Kernel | Self::Waits)
     }

@@ -46,21 +46,25 @@ impl VmFaultResult {
         | bindings::vm_fault_reason_VM_FAULT_FALLBACK;
 
     /// What C said. Any context.
+    #[inline]
     pub const fn from_raw(raw: bindings::vm_fault_t) -> Self {
         Self(raw)
     }
 
     /// What C is told. Any context.
+    #[inline]
     pub const fn into_raw(self) -> bindings::vm_fault_t {
         self.0
     }
 
     /// Whether all that `other` says is said. Any context.
+    #[inline]
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// Whether the fault failed (`VM_FAULT_ERROR`). Any context.
+    #[inline]
     pub fn is_error(self) -> bool {
         self.0 & Self::ERRORS != 0
     }
@@ -113,6 +117,7 @@ impl VmFault {
     ///
     /// `vmf` must be what `->fault` or `->page_mkwrite` of a file's mapping was called with, and
     /// that must not return within the lifetime `'a`.
+    #[inline]
     pub unsafe fn from_raw<'a>(vmf: *mut bindings::vm_fault) -> &'a Self {
         // SAFETY: `VmFault` is transparent over `bindings::vm_fault`; the caller vouches for the
         // rest.
@@ -121,17 +126,20 @@ impl VmFault {
     }
 
     /// The fault for C.
+    #[inline]
     pub fn as_raw(&self) -> *mut bindings::vm_fault {
         self.0.get()
     }
 
     /// The area of virtual memory.
+    #[inline]
     pub fn vma(&self) -> &VmaRef {
         // SAFETY: By the type invariant the area is valid and locked for reading.
         unsafe { VmaRef::from_raw((*self.as_raw()).__bindgen_anon_1.vma) }
     }
 
     /// The file that is mapped.
+    #[inline]
     pub fn file(&self) -> &File {
         // SAFETY: By the type invariant this is a mapping of a file, which is kept by it. An open
         // file that is mapped has no part in `fdget_pos()`.
@@ -139,17 +147,20 @@ impl VmFault {
     }
 
     /// The page cache of the file.
+    #[inline]
     pub fn mapping(&self) -> &Mapping {
         Mapping::of(self.file())
     }
 
     /// The index of the page in the file.
+    #[inline]
     pub fn index(&self) -> usize {
         // SAFETY: By the type invariant the fault is valid.
         unsafe { (*self.as_raw()).__bindgen_anon_1.pgoff }
     }
 
     /// The folio that a store goes to; `None` in `->fault`, whose task is to find it.
+    #[inline]
     pub fn folio(&self) -> Option<&Folio> {
         // SAFETY: By the type invariant the fault is valid.
         let page = unsafe { (*self.as_raw()).page };

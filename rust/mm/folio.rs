@@ -64,6 +64,7 @@ impl Folio {
     /// # Safety
     ///
     /// `folio` must be valid and keep a reference for the lifetime `'a`.
+    #[inline]
     pub(crate) unsafe fn from_raw<'a>(folio: *mut bindings::folio) -> &'a Self {
         // SAFETY: `Folio` is transparent over `bindings::folio`; the caller vouches for the rest.
         // INVARIANT: The caller does so for the type invariant, too.
@@ -81,49 +82,58 @@ impl Folio {
         Ok(folio.map(|folio| unsafe { ARef::from_raw(folio.cast()) }))
     }
 
+    #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::folio {
         self.0.get()
     }
 
     /// The base-2 logarithm of the number of pages. Any context.
+    #[inline]
     pub fn order(&self) -> u32 {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { bindings::sp_folio_order(self.as_raw()) }
     }
 
     /// The number of pages. Any context.
+    #[inline]
     pub fn pages(&self) -> usize {
         1 << self.order()
     }
 
     /// The number of bytes. Any context.
+    #[inline]
     pub fn size(&self) -> usize {
         PAGE_SIZE << self.order()
     }
 
     /// The index of the first page in the mapping, in pages. Any context.
+    #[inline]
     pub fn index(&self) -> usize {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { bindings::sp_folio_index(self.as_raw()) }
     }
 
     /// The place of the first byte in the file, in bytes. Any context.
+    #[inline]
     pub fn pos(&self) -> u64 {
         self.index() as u64 * PAGE_SIZE as u64
     }
 
     /// The place in the file, in bytes. Any context.
+    #[inline]
     pub fn range(&self) -> Range<u64> {
         let start = self.pos();
         start..start + self.size() as u64
     }
 
     /// How many of its bytes are within a file of that size. Any context.
+    #[inline]
     pub fn bytes_within(&self, size: u64) -> usize {
         size.saturating_sub(self.pos()).min(self.size() as u64) as usize
     }
 
     /// Whether the data is that of the file. Any context.
+    #[inline]
     pub fn is_uptodate(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { bindings::sp_folio_test_uptodate(self.as_raw()) }
@@ -132,18 +142,21 @@ impl Folio {
     /// Whether there is data to be written. Any context.
     ///
     /// A store through a mapping counts once its page has been write-protected or unmapped.
+    #[inline]
     pub fn is_dirty(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { bindings::sp_folio_test_dirty(self.as_raw()) }
     }
 
     /// Whether the data is being written. Any context.
+    #[inline]
     pub fn is_under_writeback(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { bindings::sp_folio_test_writeback(self.as_raw()) }
     }
 
     /// Whether somebody has locked the folio. Any context.
+    #[inline]
     pub fn is_locked(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { bindings::sp_folio_test_locked(self.as_raw()) }
@@ -154,12 +167,14 @@ impl Folio {
     ///
     /// Neither the folio's lock nor write-protection stops it. A folio with very many references
     /// looks like it, too; one that is pinned always does, if it was pinned before the call.
+    #[inline]
     pub fn is_maybe_pinned(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { bindings::sp_folio_maybe_dma_pinned(self.as_raw()) }
     }
 
     /// Whether this is memory of `mapping`. Any context; only right while the folio is locked.
+    #[inline]
     pub fn belongs_to(&self, mapping: &Mapping) -> bool {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { bindings::sp_folio_mapping(self.as_raw()) == mapping.as_raw() }
@@ -167,6 +182,7 @@ impl Folio {
 
     /// Whether the page at `index` of the mapping is part of it. Any context; only right while the
     /// folio is locked.
+    #[inline]
     pub fn contains(&self, index: usize) -> bool {
         // SAFETY: By the type invariant the folio is valid.
         unsafe { bindings::sp_folio_contains(self.as_raw(), index) }

@@ -88,6 +88,7 @@ impl HeldRange {
     }
 
     /// Its folios, in ascending order. The first and the last may be larger than the range.
+    #[inline]
     pub fn folios(&self) -> &[Stable<ARef<Folio>>] {
         &self.folios
     }

@@ -31,6 +31,7 @@ impl Mapping {
     /// # Safety
     ///
     /// `mapping` must be valid and belong to an inode, which stays for the lifetime `'a`.
+    #[inline]
     pub(crate) unsafe fn from_raw<'a>(mapping: *mut bindings::address_space) -> &'a Self {
         // SAFETY: `Mapping` is transparent over `bindings::address_space`; the caller vouches for
         // the rest.
@@ -38,17 +39,20 @@ impl Mapping {
         unsafe { &*mapping.cast() }
     }
 
+    #[inline]
     pub(crate) fn as_raw(&self) -> *mut bindings::address_space {
         self.0.get()
     }
 
     /// The mapping with the data of an open file. Any context.
+    #[inline]
     pub fn of(file: &LocalFile) -> &Self {
         // SAFETY: An open file keeps its inode, and its mapping does not change.
         unsafe { Self::from_raw((*file.as_ptr()).f_mapping) }
     }
 
     /// The superblock of the inode. Any context.
+    #[inline]
     pub fn super_block(&self) -> &SuperBlock {
         // SAFETY: By the type invariant the mapping has an inode, which keeps its superblock.
         unsafe { SuperBlock::from_raw((*(*self.as_raw()).host).i_sb) }
@@ -58,6 +62,7 @@ impl Mapping {
     ///
     /// Truncation sets the size before it removes folios, which takes their locks: so a folio that
     /// was found within the size after it had been locked stays until it is unlocked.
+    #[inline]
     pub fn size(&self) -> u64 {
         // SAFETY: By the type invariant the mapping has an inode.
         unsafe { bindings::sp_mapping_size(self.as_raw()) as u64 }
@@ -246,6 +251,7 @@ impl Mapping {
     }
 
     /// The index of the page with the byte at `pos`. Any context.
+    #[inline]
     pub fn index_of(pos: u64) -> usize {
         (pos / PAGE_SIZE as u64) as usize
     }

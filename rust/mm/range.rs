@@ -261,16 +261,19 @@ impl<'a> StableRange<'a> {
 
     /// What there is of the range that was asked for, in bytes: less where the file ends before.
     /// Does not sleep, as all that only asks.
+    #[inline]
     pub fn range(&self) -> Range<u64> {
         self.range.clone()
     }
 
     /// The mapping that this is a range of.
+    #[inline]
     pub fn mapping(&self) -> &'a Mapping {
         self.mapping
     }
 
     /// Its folios, in ascending order. The first and the last may be larger than the range.
+    #[inline]
     pub fn folios(&self) -> &[Stable<ARef<Folio>>] {
         &self.folios
     }
@@ -281,6 +284,7 @@ impl<'a> StableRange<'a> {
     }
 
     /// How often a page was not as it had been found.
+    #[inline]
     pub fn retries(&self) -> u32 {
         self.retries
     }

@@ -42,6 +42,7 @@ impl Writeback {
 impl Deref for Writeback {
     type Target = Folio;
 
+    #[inline]
     fn deref(&self) -> &Folio {
         &self.0
     }

@@ -34,6 +34,7 @@ impl Object for Inode {
 
 impl Inode {
     /// The size, in bytes.
+    #[inline]
     pub fn size(&self) -> i64 {
         // SAFETY: The inode is valid.
         unsafe { bindings::sp_i_size_read(self.as_raw()) }
@@ -45,17 +46,20 @@ impl Inode {
     }
 
     /// Type and permissions, as in `st_mode`.
+    #[inline]
     pub fn mode(&self) -> u32 {
         // SAFETY: The inode is valid; a mode that changes meanwhile is as good as any.
         unsafe { ptr::addr_of!((*self.as_raw()).i_mode).read_volatile() }.into()
     }
 
     /// Whether it is a regular file.
+    #[inline]
     pub fn is_regular(&self) -> bool {
         self.mode() & bindings::SP_S_IFMT == bindings::SP_S_IFREG
     }
 
     /// Whether no process may change it (`FS_IMMUTABLE_FL`).
+    #[inline]
     pub fn is_immutable(&self) -> bool {
         // SAFETY: The inode is valid; flags that change meanwhile are as good as any.
         let flags = unsafe { ptr::addr_of!((*self.as_raw()).i_flags).read_volatile() };
@@ -63,6 +67,7 @@ impl Inode {
     }
 
     /// Whether it is a directory.
+    #[inline]
     pub fn is_directory(&self) -> bool {
         self.mode() & bindings::SP_S_IFMT == bindings::SP_S_IFDIR
     }

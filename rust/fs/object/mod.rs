@@ -68,6 +68,7 @@ macro_rules! object {
             /// # Safety
             ///
             /// `raw` must be valid, and have a reference that is kept for `'a`.
+            #[inline]
             pub(crate) unsafe fn from_raw<'a>(raw: *mut $crate::bindings::$raw) -> &'a Self {
                 // SAFETY: By the requirements `raw` is valid for `'a`, and the type is transparent.
                 unsafe { &*raw.cast() }
@@ -84,6 +85,7 @@ macro_rules! object {
                 Ok(unsafe { kernel::sync::aref::ARef::from_raw(raw.cast()) })
             }
 
+            #[inline]
             pub(crate) fn as_raw(&self) -> *mut $crate::bindings::$raw {
                 self.0.get()
             }

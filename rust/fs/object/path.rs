@@ -44,6 +44,7 @@ impl Path {
     }
 
     /// The dentry.
+    #[inline]
     pub fn dentry(&self) -> &Dentry {
         // SAFETY: By type invariant.
         unsafe { Dentry::from_raw(self.0.dentry) }
@@ -98,6 +99,7 @@ impl Path {
         Ok(stat)
     }
 
+    #[inline]
     pub(crate) fn as_raw(&self) -> *const bindings::path {
         &self.0
     }
