@@ -50,7 +50,7 @@ const char *sp_fs_parameter_string(const struct fs_parameter *param)
 
 /*
  * What a filesystem has from the one that it is stacked on, and what the mount below does
- * not allow, nobody is to do above. False if it would be too high, or is one of its kind.
+ * not allow, no process is to do above. False if it would be too high, or is one of its kind.
  */
 bool sp_super_inherit(struct super_block *sb, const struct path *path)
 {
@@ -116,8 +116,8 @@ u32 sp_super_error(struct super_block *sb)
 }
 
 /*
- * What is dirty goes down while the superblock is not read-only yet: nobody writes it
- * then. The error of what cannot be written, which is still dirty.
+ * What is dirty goes down while the superblock is not read-only yet: the flusher does
+ * not write it then. The error of what cannot be written, which is still dirty.
  */
 int sp_super_reconfigure(struct fs_context *fc)
 {

@@ -97,11 +97,11 @@ void sp_filemap_invalidate_lock(struct inode *inode);
 void sp_filemap_invalidate_unlock(struct inode *inode);
 
 /*
- * Many are inside at once, or somebody has it closed. In one number: how many are
+ * Many tasks are inside at once, or some have it closed. In one number: how many are
  * inside (24 bits), wait (24), have closed it (8), and how often it was opened (8).
  * Not a semaphore: who waits at it may hold locks of a filesystem below, as one may
  * who waits for the end of writeback. Zero is an open one; it can be freed as soon as
- * nobody is inside.
+ * no task is inside.
  */
 struct sp_gate {
 	atomic64_t state;

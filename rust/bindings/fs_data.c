@@ -119,7 +119,7 @@ bool sp_writeback_waits(const struct writeback_control *wbc)
 	return wbc->sync_mode != WB_SYNC_NONE;
 }
 
-/* For all of the filesystem: nobody gets what it returns. */
+/* For all of the filesystem: no caller gets what it returns. */
 bool sp_writeback_syncs(const struct writeback_control *wbc)
 {
 	return wbc->for_sync;
@@ -132,8 +132,8 @@ void sp_writeback_skipped(struct writeback_control *wbc, const struct folio *fol
 }
 
 /*
- * Says what fails now, and takes from nobody what has failed before. What is dirty
- * afterwards another thread has failed to write, or somebody has stored meanwhile.
+ * Says what fails now, and takes from no open file what has failed before. What is dirty
+ * afterwards another thread has failed to write, or a process has stored meanwhile.
  */
 int sp_write_and_wait_range(struct inode *inode, loff_t start, loff_t end)
 {

@@ -45,7 +45,7 @@ void sp_file_accessed(struct file *file)
 
 /*
  * As vfs_iter_read(), with no more locks than a page fault takes there: this may be
- * one here, and xfs would read with i_rwsem held, as somebody may hold it there who
+ * one here, and xfs would read with i_rwsem held, as a task may hold it there that
  * wants to copy to or from this page.
  */
 ssize_t sp_file_read(struct file *file, struct folio *folio, struct iov_iter *iter,
@@ -55,7 +55,7 @@ ssize_t sp_file_read(struct file *file, struct folio *folio, struct iov_iter *it
 	struct kiocb kiocb;
 	ssize_t done;
 
-	/* Elsewhere a read may have to ask somebody whether what is cached is right. */
+	/* Elsewhere a read may have to ask a server whether what is cached is right. */
 	if (!mapping->host->i_sb->s_bdev || sp_mapping_kind(mapping) != SP_MAPPING_CACHE)
 		return vfs_iter_read(file, iter, pos, sp_file_cache_flags(file, folio));
 	if (!(file->f_mode & FMODE_READ))
@@ -89,7 +89,7 @@ ssize_t sp_file_read_direct(struct file *file, struct iov_iter *iter, loff_t *po
 
 /*
  * As vfs_iocb_iter_write(), for who has called sb_start_write() already: before
- * the locks of folios that whoever keeps others from freezing may be waiting for.
+ * the locks of folios that the task that keeps it from being frozen may be waiting for.
  */
 ssize_t sp_file_write_direct(struct file *file, struct iov_iter *iter, loff_t *pos)
 {

@@ -223,8 +223,8 @@ unsigned int sp_mapping_max_order(struct address_space *mapping)
 static int claim_holder;
 
 /*
- * While the file is open nobody else has the block device for himself: who does, as a
- * filesystem has its metadata in buffers, changes that with no lock but his own. NULL
+ * While the file is open no other holder has the block device for itself: one that does, as a
+ * filesystem has its metadata in buffers, changes that with no lock but its own. NULL
  * where @mapping is that of no block device.
  */
 struct file *sp_mapping_claim(struct address_space *mapping)

@@ -38,7 +38,7 @@ void sp_folio_zero(struct folio *folio, size_t start, size_t end);
  * enum sp_mapping_kind - what keeps the data of a mapping
  * @SP_MAPPING_CACHE:	the page cache; a store into a shared mapping of a page
  *			that is write-protected asks ->page_mkwrite
- * @SP_MAPPING_SHMEM:	the page cache of tmpfs: such a store asks nobody
+ * @SP_MAPPING_SHMEM:	the page cache of tmpfs: such a store asks no filesystem
  * @SP_MAPPING_OTHER:	something that folio locks do not protect
  */
 enum sp_mapping_kind {

@@ -89,7 +89,7 @@ impl<T: FileSystem> Operations<T> {
         from_result(|| Self::fill(inode, file, &folio).map(|()| 0))
     }
 
-    /// What cannot be read is read once more when somebody needs it, who is told then.
+    /// What cannot be read is read once more when a task needs it, which is told then.
     ///
     /// # Safety
     ///
@@ -210,7 +210,7 @@ impl<T: FileSystem> Operations<T> {
             let inode = Self::inode(mapping);
             (inode, Pass::from_raw(inode, control))
         };
-        // Before a folio is locked: whoever keeps others from writing back may need it.
+        // Before a folio is locked: the task that keeps others from writing back may need it.
         let inside = match inode.writeback().try_enter() {
             Some(inside) => Ok(inside),
             // The inode stays dirty, and its turn comes again.
@@ -237,7 +237,7 @@ impl<T: FileSystem> Operations<T> {
         result
     }
 
-    /// From the moment that the folio is clean, nobody can store into it without locking it, and
+    /// From the moment that the folio is clean, no task can store into it without locking it, and
     /// waiting until it is written; so it can be unlocked while it is.
     fn write_folio(inode: &Stacked<Inode>, folio: Locked<&Folio>, pass: &Pass<'_>) -> Result {
         let length = folio.bytes_within(inode.size() as u64);

@@ -238,7 +238,8 @@ fn promise_nothing_atomic(stat: &mut bindings::kstat) {
 impl<'a> Attributes<'a> {
     fn new(dentry: &'a Stacked<Dentry>, attributes: &bindings::iattr) -> Result<Self> {
         let mut lower = *attributes;
-        // SAFETY: The caller of `->setattr` holds a reference to the dentry, and has locked its inode.
+        // SAFETY: The caller of `->setattr` holds a reference to the dentry, and has locked its
+        // inode.
         to_result(unsafe { bindings::setattr_prepare(idmap(), dentry.as_raw(), &mut lower) })?;
         // How set-user-ID bits are dropped is up to the filesystem below.
         if lower.ia_valid & (bindings::ATTR_KILL_SUID | bindings::ATTR_KILL_SGID) != 0 {

@@ -19,7 +19,7 @@ pub struct NoWriteback<'a> {
 }
 
 /// No page of the inode becomes writable in a mapping while this is there: after all has been
-/// written back, nothing is dirty. Whoever stores to one waits.
+/// written back, nothing is dirty. A task that stores to one waits.
 pub struct NoStores<'a> {
     _closed: gate::Closed<'a>,
 }

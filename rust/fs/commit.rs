@@ -60,7 +60,7 @@ impl Part<'_> {
 impl Stacked<File> {
     /// Writes what is dirty of `range`, in bytes, to the file below, as it is at one moment: no
     /// store through a mapping, no write(2) and no truncation comes in between, and those that come
-    /// later wait until their folio is written. Of a folio that somebody has pinned a copy is made
+    /// later wait until their folio is written. Of a folio that is pinned a copy is made
     /// at that moment and written; it stays dirty.
     ///
     /// Sleeps; no lock of the inode or its mapping may be held. The medium is asked for nothing.
@@ -135,7 +135,7 @@ pub(super) fn start<'a>(
         folio.mark_dirty();
     })?;
     if frozen.is_some() {
-        // Whoever has pinned it may be changing it now.
+        // The device that it is pinned for may be changing it now.
         folio.mark_dirty();
     }
     Ok(Part {
@@ -146,8 +146,8 @@ pub(super) fn start<'a>(
     })
 }
 
-/// Writes all of them, of inodes of one filesystem, in a thread of the kernel, as all that is written
-/// back. Sleeps; the first error.
+/// Writes all of them, of inodes of one filesystem, in a thread of the kernel, as all that is
+/// written back. Sleeps; the first error.
 pub(super) fn write<T: FileSystem>(inode: &Stacked<Inode>, parts: KVVec<Part<'_>>) -> Result {
     inode.layer().queue.call(|| {
         let _nofs = NoFs::new();

@@ -75,8 +75,8 @@ impl Stacked<Dentry> {
         let expected = inode
             .as_ref()
             .map_or(ptr::null_mut(), |inode| inode.lower().as_raw());
-        // SAFETY: The dentry keeps that below, and `inode` the other inode. The dentry has one below,
-        // and so has its parent.
+        // SAFETY: The dentry keeps that below, and `inode` the other inode. The dentry has one
+        // below, and so has its parent.
         let agree = unsafe { bindings::sp_d_agree(self.as_raw(), lower.as_raw(), expected) };
         if agree && asked > 0 || parent.names_have_changed_since(quiet) {
             return Ok(true);
@@ -122,7 +122,8 @@ impl<'a> NewDentry<'a> {
         let inode = inode.map_or(ptr::null_mut(), |inode| {
             ARef::into_raw(inode).cast().as_ptr()
         });
-        // SAFETY: By the type invariant the dentry is new; the reference to the inode is given away.
+        // SAFETY: By the type invariant the dentry is new; the reference to the inode is given
+        // away.
         unsafe { bindings::d_splice_alias(inode, self.0.as_raw()) }
     }
 }

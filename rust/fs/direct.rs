@@ -18,8 +18,8 @@ use kernel::prelude::*;
 impl Request<'_> {
     /// Reads from the file below without a page cache, at this position. Sleeps; no folio is locked.
     ///
-    /// What was dirty before is written back, and while a part of the file is read nobody stores or
-    /// writes to the pages of it that are cached, or writes them back.
+    /// What was dirty before is written back, and while a part of the file is read no task stores
+    /// or writes to the pages of it that are cached, or writes them back.
     pub fn read_direct(&mut self, buffer: &mut Buffer<'_>) -> Result<usize> {
         let file = self.file();
         let inode = file.inode();
@@ -72,15 +72,15 @@ fn hold(inode: &Stacked<Inode>, range: &Range<i64>, missing: Missing) -> Result<
 
 /// Holds the range, of which nothing is dirty, with the right to write below.
 ///
-/// That is taken before folios are locked: whoever has it may be waiting for one, with the
+/// That is taken before folios are locked: the task that has it may be waiting for one, with the
 /// filesystem below about to be frozen. And it is taken after the range was written back, for which
-/// somebody else needs it.
+/// a thread of the kernel needs it.
 fn hold_clean<'a>(
     file: &'a Stacked<File>,
     range: &Range<i64>,
 ) -> Result<(HeldRange, FreezeProtection<'a>, NoFs)> {
     let inode = file.inode();
-    // Nobody stores until the folios are locked. What was pinned before can get dirty.
+    // No task stores until the folios are locked. What was pinned before can get dirty.
     let _stores = inode.hold_stores()?;
     for _ in 0..StableRange::MAX_RETRIES {
         inode.write_and_wait_range(range.clone())?;

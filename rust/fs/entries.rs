@@ -109,8 +109,8 @@ impl<'a> Name<'a> {
 
     /// Makes this name stand for what `new` stands for, or the two change places.
     fn moved(&self, new: &Self, flags: u32) -> Result {
-        // SAFETY: The caller of `->rename` has locked both directories, and holds references to both
-        // dentries; across directories it has `s_vfs_rename_mutex`, too.
+        // SAFETY: The caller of `->rename` has locked both directories, and holds references to
+        // both dentries; across directories it has `s_vfs_rename_mutex`, too.
         unsafe { bindings::sp_d_move(self.entry.as_raw(), new.entry.as_raw(), flags) };
         let changed = [&self.parent, self.entry, new.entry].map(|dentry| dentry.inode());
         for inode in changed.into_iter().flatten() {
@@ -191,7 +191,7 @@ impl<T: FileSystem> Operations<T> {
             let name = Name::of(new.entry());
             let layer = name.entry.layer();
             let write = layer.lower().want_write()?;
-            // Whether it may be given a name is looked at here, before anybody asks below.
+            // Whether it may be given a name is looked at here, before the one below is asked.
             let dir = name.parent.path()?;
             let lower = names::tmpfile(&write, &dir, mode, &layer.rights()?)?;
             new.set_lower(lower.dentry().into());

@@ -12,8 +12,8 @@ use kernel::{prelude::*, sync::aref::ARef};
 ///
 /// All of its methods are for regular files, may sleep, and may run at once, for the same file too:
 /// on any number of tasks, but where a lock is said to be held. `i_rwsem` is that of the inode here
-/// ([`Inode::lock`]), and none of the inodes below is locked. Protection against freezing is that of
-/// this filesystem (`sb_start_write()`); that of the one below is taken by what writes there.
+/// ([`Inode::lock`]), and none of the inodes below is locked. Protection against freezing is that
+/// of this filesystem (`sb_start_write()`); that of the one below is taken by what writes there.
 ///
 /// | method | called by | held | what it may not wait for |
 /// | --- | --- | --- | --- |
@@ -55,17 +55,17 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// Any: `file` is not opened then, and nothing else is called for it.
     fn open(dentry: &Stacked<Dentry>, file: &File) -> Result<ARef<File>>;
 
-    /// Reads into `buffer`. The answer is the number of bytes, 0 at the end of the file; the request
-    /// moves on by it.
+    /// Reads into `buffer`. The answer is the number of bytes, 0 at the end of the file; the
+    /// request moves on by it.
     ///
     /// No lock is held, and other reads, writes and truncation of the file go on. `buffer` may be
     /// memory of a mapping of this very file, so no folio may be locked where it is written to.
     ///
     /// # Errors
     ///
-    /// If nothing has been read: `EFAULT` for bad memory, `EIO`, `ENOMEM`, what the file below says.
-    /// `EAGAIN` where a request with RWF_NOWAIT would wait; one with O_DIRECT, too, does not come
-    /// here.
+    /// If nothing has been read: `EFAULT` for bad memory, `EIO`, `ENOMEM`, what the file below
+    /// says. `EAGAIN` where a request with RWF_NOWAIT would wait; one with O_DIRECT, too, does not
+    /// come here.
     fn read(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize>;
 
     /// Writes from `buffer`. The answer is the number of bytes, perhaps less than there are; the
@@ -81,17 +81,18 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If nothing has been written: what [`Request::check_write`] says (`EFBIG`, `EPERM`), `EFAULT`,
-    /// `ENOSPC` and `EDQUOT` where there has been no room below for what is dirty, `EIO`, `ENOMEM`.
+    /// If nothing has been written: what [`Request::check_write`] says (`EFBIG`, `EPERM`),
+    /// `EFAULT`, `ENOSPC` and `EDQUOT` where there has been no room below for what is dirty, `EIO`,
+    /// `ENOMEM`.
     fn write(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<usize>;
 
-    /// Reads all of a locked folio from below: what is behind the end of the file is zero. `file` is
-    /// through which it was asked for; there is none where the kernel itself needs it.
+    /// Reads all of a locked folio from below: what is behind the end of the file is zero. `file`
+    /// is through which it was asked for; there is none where the kernel itself needs it.
     ///
     /// The folio is not up to date, so that nothing has mapped it, and stays locked. It is not the
-    /// only thing that may be held: `invalidate_lock`, shared, for reading and for a page fault, and
-    /// then perhaps `mmap_lock` or the lock of an area; `i_rwsem` for a write(2) to a part of it;
-    /// other folios, and the right to write below, for a write with O_DIRECT. So this takes
+    /// only thing that may be held: `invalidate_lock`, shared, for reading and for a page fault,
+    /// and then perhaps `mmap_lock` or the lock of an area; `i_rwsem` for a write(2) to a part of
+    /// it; other folios, and the right to write below, for a write with O_DIRECT. So this takes
     /// neither locks of this inode nor the right to write below, touches no memory of user space,
     /// and takes only those locks below that a page fault takes there: [`Lower::fill`] does so.
     ///
@@ -108,21 +109,22 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
 
     /// Writes the first `len` bytes of a folio, of which there are some, to the file below.
     ///
-    /// A thread of the kernel calls this, with no lock held: the folio is clean, under writeback and
-    /// unlocked, and who wants to store into it waits for the end of writeback, which is when this
-    /// has returned. Nothing allocates memory in a way that waits for filesystems (`GFP_NOFS`), and
-    /// the thread is throttled by the device below only. [`Stacked::<Inode>::hold_writeback`] waits
-    /// for this, so that it is not to be called here, nor is what locks the inode or stores to it.
+    /// A thread of the kernel calls this, with no lock held: the folio is clean, under writeback
+    /// and unlocked, and who wants to store into it waits for the end of writeback, which is when
+    /// this has returned. Nothing allocates memory in a way that waits for filesystems
+    /// (`GFP_NOFS`), and the thread is throttled by the device below only.
+    /// [`Stacked::<Inode>::hold_writeback`] waits for this, so that it is not to be called here,
+    /// nor is what locks the inode or stores to it.
     ///
-    /// Folios of one file may be written back at once, by several threads, but none of them twice at
-    /// a time. The file may be truncated meanwhile, which then waits for the end of writeback of
+    /// Folios of one file may be written back at once, by several threads, but none of them twice
+    /// at a time. The file may be truncated meanwhile, which then waits for the end of writeback of
     /// what is behind its new end.
     ///
     /// # Errors
     ///
     /// They are kept, for the next fsync(2) of every file that is open, and for syncfs(2).
-    /// `ENOSPC`, `EDQUOT` and `ENOMEM` may pass: the folio is dirty again, and is written later. The
-    /// data of any other is given up.
+    /// `ENOSPC`, `EDQUOT` and `ENOMEM` may pass: the folio is dirty again, and is written later.
+    /// The data of any other is given up.
     fn write_back(inode: &Stacked<Inode>, folio: &Writeback, len: usize) -> Result;
 
     /// Writes a copy of what was at `pos` in the file to the file below, for
@@ -136,14 +138,14 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
     /// Brings the bytes in the range (the last is part of it, and `i64::MAX` is all) to the medium;
     /// with `datasync`, no more of the inode than is needed to read them.
     ///
-    /// What was written, and stored through a mapping, before this is called has to be there when it
-    /// returns. Nothing keeps other tasks from writing meanwhile.
+    /// What was written, and stored through a mapping, before this is called has to be there when
+    /// it returns. Nothing keeps other tasks from writing meanwhile.
     ///
     /// # Errors
     ///
-    /// What failed since this file was last asked, or opened, once for each open file, whoever has
-    /// tried to write it back: [`Stacked::<File>::write_and_wait`] says so for this filesystem, and
-    /// [`Lower::sync`](super::Lower::sync) for that below.
+    /// What failed since this file was last asked, or opened, once for each open file, whichever
+    /// task has tried to write it back: [`Stacked::<File>::write_and_wait`] says so for this
+    /// filesystem, and [`Lower::sync`](super::Lower::sync) for that below.
     fn fsync(file: &Stacked<File>, range: RangeInclusive<i64>, datasync: bool) -> Result;
 
     /// fallocate(2): `mode` are flags of [`allocate`](super::allocate), in a combination that the
@@ -180,9 +182,9 @@ pub trait FileSystem: Sized + Send + Sync + 'static {
 
     /// Changes the size of a regular file; `change` does so below, with all else that is asked for.
     ///
-    /// `i_rwsem` is held, exclusively; stores through a mapping and writeback go on. The size is one
-    /// that the file may have, and whether the caller may set it has been checked. The file below
-    /// is changed first, and the page cache only when that has succeeded:
+    /// `i_rwsem` is held, exclusively; stores through a mapping and writeback go on. The size is
+    /// one that the file may have, and whether the caller may set it has been checked. The file
+    /// below is changed first, and the page cache only when that has succeeded:
     /// [`NoWriteback::truncate`](super::NoWriteback::truncate), or [`Stacked::<Inode>::extend`].
     ///
     /// # Errors

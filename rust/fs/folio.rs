@@ -56,8 +56,8 @@ impl Lower<'_> {
         while done < len {
             let part = segment(folio, done, len);
             let mut iter = Segments::new(bindings::SP_ITER_DEST, &part);
-            // SAFETY: The file is valid, and the folio locked: nobody maps it before it is up to
-            // date.
+            // SAFETY: The file is valid, and the folio locked: no process maps it before it is up
+            // to date.
             let read = self.act(|file| unsafe {
                 bindings::sp_file_read(file, folio.as_raw(), iter.as_raw(), &mut pos)
             });

@@ -45,7 +45,7 @@ impl Gate {
         unsafe { bindings::sp_gate_try_enter(self.0.get()) }.then(|| Inside(self))
     }
 
-    /// Lets nobody in any more, and sleeps until all are out; `EINTR` on a fatal signal.
+    /// Lets no task in any more, and sleeps until all are out; `EINTR` on a fatal signal.
     pub(super) fn close(&self) -> Result<Closed<'_>> {
         // SAFETY: The gate is valid.
         to_result(unsafe { bindings::sp_gate_close(self.0.get()) })?;
@@ -53,7 +53,7 @@ impl Gate {
     }
 }
 
-/// Somebody inside of a gate. See [`Gate::enter`].
+/// A task inside of a gate. See [`Gate::enter`].
 pub(super) struct Inside<'a>(&'a Gate);
 
 impl Drop for Inside<'_> {

@@ -23,8 +23,8 @@ use kernel::{
 pub(super) fn prepare<T: FileSystem>(inode: &Stacked<Inode>) {
     let raw = inode.as_raw();
     let kind = inode.mode() & bindings::SP_S_IFMT;
-    // SAFETY: The inode is new (`I_NEW`): who finds it waits until unlock_new_inode() is called, and so
-    // nothing else looks at these fields.
+    // SAFETY: The inode is new (`I_NEW`): who finds it waits until unlock_new_inode() is called,
+    // and so nothing else looks at these fields.
     unsafe {
         (*raw).i_op = match kind {
             bindings::SP_S_IFDIR => &Operations::<T>::DIRECTORY,

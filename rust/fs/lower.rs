@@ -72,7 +72,7 @@ impl Lower<'_> {
         }))
     }
 
-    /// lseek(2). Sleeps. Only for a file whose position nobody else uses.
+    /// lseek(2). Sleeps. Only for a file whose position no other task uses.
     pub fn seek(&self, offset: i64, whence: c_int) -> Result<i64> {
         // SAFETY: The file is valid.
         let offset = self.act(|file| unsafe { bindings::vfs_llseek(file, offset, whence) });

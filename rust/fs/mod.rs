@@ -40,7 +40,8 @@
 //!
 //! 1. `i_rwsem` of an inode: [`Inode::lock`];
 //! 2. its stores kept away: [`Stacked::<Inode>::hold_stores`];
-//! 3. its writeback kept away: [`Stacked::<Inode>::hold_writeback`], or writing back, which is kept away;
+//! 3. its writeback kept away: [`Stacked::<Inode>::hold_writeback`], or writing back, which is kept
+//!    away;
 //! 4. the right to write below: [`Lower::start_write`];
 //! 5. folios of the mapping, in ascending order;
 //! 6. all other locks of the filesystem below.
@@ -49,10 +50,10 @@
 //! 4 and 6 are taken. A folio stays locked over what is done below in two cases only: it is being
 //! read, or it is held while a part of the file is read or written past it.
 //!
-//! Somebody may write to a file below from memory that is a mapping of a file here. Then 4 and
+//! A task may write to a file below from memory that is a mapping of a file here. Then 4 and
 //! `i_rwsem` of that file below come before `mmap_lock`, and this before `invalidate_lock` and the
 //! folios here. So `invalidate_lock` is never held here by who changes something below, and 4 comes
-//! before 5. 2 and 3 are no locks; nobody waits for them who reads a page.
+//! before 5. 2 and 3 are no locks; what reads a page does not wait for them.
 
 mod aops;
 mod attributes;

@@ -61,9 +61,10 @@ impl Context<'_> {
         }
     }
 
-    /// The error for what is not possible, for the reason that whoever mounts gets to read.
+    /// The error for what is not possible, for the reason that the task that mounts gets to read.
     fn refuse(&self, reason: &CStr) -> Error {
-        // SAFETY: By the type invariant the context is valid. The message ends with a zero, and is copied.
+        // SAFETY: By the type invariant the context is valid. The message ends with a zero, and is
+        // copied.
         unsafe { bindings::sp_fs_context_invalid(self.raw, reason.as_char_ptr()) };
         EINVAL
     }
@@ -159,8 +160,8 @@ impl<T: FileSystem> Operations<T> {
 
     /// # Safety
     ///
-    /// `fc` must be a context that init_fs_context() has set up: put_fs_context() calls this last, when
-    /// no other task can find it any more.
+    /// `fc` must be a context that init_fs_context() has set up: put_fs_context() calls this last,
+    /// when no other task can find it any more.
     unsafe extern "C" fn free(fc: *mut bindings::fs_context) {
         // SAFETY: init_fs_context() has put it there. Nothing uses the context after this.
         drop(unsafe { KBox::<Asked>::from_raw(bindings::sp_fs_context_private(fc).cast()) });

@@ -3,7 +3,7 @@
 //! What changes names in a directory of another filesystem.
 //!
 //! All of them sleep, and act with the caller's credentials. They lock the directory, and check
-//! that the name is still there and in it: where somebody else has been faster, they fail with
+//! that the name is still there and in it: where another task has been faster, they fail with
 //! ESTALE, ENOENT or EEXIST. Delegations that others have are broken, and waited for without these
 //! locks. [`WriteAccess`] is that to the mount of the directory.
 

@@ -24,7 +24,7 @@ use kernel::{
 
 /// What an inode keeps.
 ///
-/// Its memory stays until nobody can look at the inode's hash chain any more: `lower` is compared
+/// Its memory stays until no task can look at the inode's hash chain any more: `lower` is compared
 /// there, but not followed once the inode has been evicted.
 pub(super) struct Node {
     lower: *mut bindings::inode,

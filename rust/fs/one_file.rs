@@ -3,8 +3,8 @@
 //! A filesystem with one file, which is its device, block by block.
 //!
 //! The least that reads, writes and writes back through the page cache, for what is not about
-//! blocks: what happens when somebody stores into a mapping is left to the implementation. The file,
-//! `data`, may be made longer than the device; there are no blocks for what is behind that.
+//! blocks: what happens when a process stores into a mapping is left to the implementation. The
+//! file, `data`, may be made longer than the device; there are no blocks for what is behind that.
 
 use super::{Inode, Type};
 use crate::{
@@ -27,7 +27,7 @@ pub trait OneFile: Send + Sync + 'static {
     /// The number that statfs(2) tells.
     const MAGIC: usize;
 
-    /// `->page_mkwrite` of the file: somebody is about to store into a clean page of a shared
+    /// `->page_mkwrite` of the file: a process is about to store into a clean page of a shared
     /// mapping. `device_size` is how many bytes there are blocks for. Sleeps; called with
     /// `mmap_lock` or the lock of the area held for reading.
     fn page_mkwrite(fault: &VmFault, device_size: u64) -> VmFaultResult;

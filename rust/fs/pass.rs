@@ -60,7 +60,8 @@ impl<'a> Pass<'a> {
         self.waits
     }
 
-    /// Calls `write` for one dirty folio after another: it is clean by then. Sleeps; the first error.
+    /// Calls `write` for one dirty folio after another: it is clean by then. Sleeps; the first
+    /// error.
     pub(super) fn for_each(&self, write: impl Fn(Locked<&Folio>) -> Result) -> Result {
         let mapping = self.inode.cache().as_raw();
         let mut error = 0;

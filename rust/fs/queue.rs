@@ -50,8 +50,8 @@ impl Queue {
         }
         let mut function = Some(function);
         let argument = ptr::from_mut(&mut function).cast();
-        // SAFETY: By type invariant. call() gets the `Option<F>` that it requires, and has returned when
-        // this does.
+        // SAFETY: By type invariant. call() gets the `Option<F>` that it requires, and has returned
+        // when this does.
         to_result(unsafe {
             bindings::sp_workqueue_call(self.0.as_ptr(), Some(call::<F>), argument)
         })
@@ -60,7 +60,7 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: By type invariant; nobody waits for it.
+        // SAFETY: By type invariant; no call() is waiting.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
     }
 }

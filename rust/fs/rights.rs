@@ -45,7 +45,7 @@ impl Rights {
     }
 }
 
-/// A task with other rights than its own. It is not given to anybody, see [`act`].
+/// A task with other rights than its own. Only [`act`] makes one, and gives it away to no caller.
 struct Assumed<'a> {
     own: *const bindings::cred,
     _rights: PhantomData<&'a Credential>,

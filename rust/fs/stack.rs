@@ -106,8 +106,8 @@ impl<T: Object> Stacked<T> {
     /// What the mount is stacked on.
     pub fn layer(&self) -> &Layer {
         let sb = self.super_block().as_raw();
-        // SAFETY: By the type invariant the superblock has its layer, which kill_super() frees after
-        // all that is of the superblock.
+        // SAFETY: By the type invariant the superblock has its layer, which kill_super() frees
+        // after all that is of the superblock.
         unsafe { &*(*sb).s_fs_info.cast() }
     }
 }

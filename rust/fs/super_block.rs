@@ -54,8 +54,8 @@ impl<'a> NewSuper<'a> {
         Self(unsafe { SuperBlock::from_raw(sb) })
     }
 
-    /// Takes over what a filesystem has from the one below, and the limits of the mount there. False
-    /// where it cannot be stacked on that: it would be too high, or is of the same kind.
+    /// Takes over what a filesystem has from the one below, and the limits of the mount there.
+    /// False where it cannot be stacked on that: it would be too high, or is of the same kind.
     pub(super) fn inherit(&self, lower: &Path) -> bool {
         // SAFETY: By the type invariant; the path is valid.
         unsafe { bindings::sp_super_inherit(self.0.as_raw(), lower.as_raw()) }
@@ -68,7 +68,7 @@ impl<'a> NewSuper<'a> {
     ) -> Result<&'a Stacked<SuperBlock>> {
         let sb = self.0.as_raw();
         let folds = layer.lower.dentry().folds();
-        // SAFETY: By the type invariant nobody else uses the superblock; kill_super() takes the
+        // SAFETY: By the type invariant no other task uses the superblock; kill_super() takes the
         // layer, whatever comes.
         unsafe {
             (*sb).s_fs_info = KBox::into_raw(layer).cast();
@@ -91,7 +91,7 @@ impl<'a> NewSuper<'a> {
     /// Gives it a root, which is `lower` below.
     pub(super) fn set_root(&self, inode: ARef<Stacked<Inode>>, lower: ARef<Dentry>) -> Result {
         // SAFETY: The function takes the reference, in any case. The root is new, and the
-        // superblock nobody else's.
+        // superblock used by this task only.
         unsafe {
             let root = bindings::d_make_root(ARef::into_raw(inode).cast().as_ptr());
             if root.is_null() {

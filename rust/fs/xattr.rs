@@ -20,13 +20,13 @@ use kernel::{
 #[repr(transparent)]
 pub(super) struct Handlers(pub(super) [*const bindings::xattr_handler; 2]);
 
-// SAFETY: Nobody writes to it.
+// SAFETY: The kernel only reads it.
 unsafe impl Sync for Handlers {}
 
 /// The same, of a single handler.
 struct Handler(bindings::xattr_handler);
 
-// SAFETY: Nobody writes to it.
+// SAFETY: The kernel only reads it.
 unsafe impl Sync for Handler {}
 
 /// Every name begins with nothing.

@@ -30,7 +30,7 @@ pub enum Class {
     Cache = 2,
     /// Anonymous memory.
     Anon = 3,
-    /// Memory that somebody has pinned (`FOLL_PIN`), or that looks like it.
+    /// Memory that is pinned (`FOLL_PIN`), or that looks like it.
     Pinned = 4,
     /// Memory of a device, without a folio that could be asked.
     Foreign = 5,
@@ -78,7 +78,7 @@ impl Owner {
         Self(unsafe { facts.assume_init() })
     }
 
-    /// Nobody's page in particular: where there is no page to ask. Any context.
+    /// The kernel's: where there is no page to ask. Any context.
     pub fn kernel() -> Self {
         Self(bindings::sp_page_facts::default())
     }

@@ -27,7 +27,7 @@ pub enum Sleep {
 
 /// Memory of the page cache, `struct folio`: one page or a power of two of them.
 ///
-/// A `&Folio` says that somebody holds a reference; an [`ARef<Folio>`] is one. A reference keeps
+/// A `&Folio` says that there is a reference; an [`ARef<Folio>`] is one. A reference keeps
 /// the memory, but neither its contents nor its place: an unlocked folio can be truncated, split
 /// and migrated any time, so what is known of its order, mapping and index may have changed when
 /// it is looked at. [`Locked`] is a folio for which that cannot happen.
@@ -71,7 +71,8 @@ impl Folio {
         unsafe { &*folio.cast() }
     }
 
-    /// Takes over a reference that C has returned; `None` for NULL, and the error of an `ERR_PTR()`.
+    /// Takes over a reference that C has returned; `None` for NULL, and the error of an
+    /// `ERR_PTR()`.
     ///
     /// # Safety
     ///
@@ -155,7 +156,7 @@ impl Folio {
         unsafe { bindings::sp_folio_test_writeback(self.as_raw()) }
     }
 
-    /// Whether somebody has locked the folio. Any context.
+    /// Whether the folio is locked, by any task. Any context.
     #[inline]
     pub fn is_locked(&self) -> bool {
         // SAFETY: By the type invariant the folio is valid.
@@ -201,7 +202,7 @@ impl Folio {
         Locked::lock(self, sleep)
     }
 
-    /// Locks the folio if nobody else has. Any process context; does not sleep.
+    /// Locks the folio if no task has. Any process context; does not sleep.
     pub fn try_lock(&self) -> Option<Locked<&Self>> {
         // SAFETY: By the type invariant the folio is valid.
         let locked = unsafe { bindings::sp_folio_trylock(self.as_raw()) };
@@ -212,8 +213,8 @@ impl Folio {
     /// Waits until the folio is not under writeback. Sleeps; no spinlock may be held.
     ///
     /// Writeback begins with the folio locked: unless the caller has locked it, it may begin again
-    /// at once. Nobody may wait who has locked a later folio of the mapping: the one who writes
-    /// may be waiting for that, before it submits what it has collected.
+    /// at once. A task that has locked a later folio of the mapping must not wait: the one that
+    /// writes may be waiting for that, before it submits what it has collected.
     ///
     /// # Errors
     ///

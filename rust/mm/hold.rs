@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A part of a page cache that nobody changes, read or not.
+//! A part of a page cache that stays as it is, read or not.
 
 use super::{claim::Claim, Folio, Locked, Mapping, RangeError, Sleep, Stable, StableRange};
 use core::ops::Range;

@@ -17,7 +17,7 @@ use kernel::{error::to_result, prelude::*, sync::aref::ARef};
 /// truncated, split, migrated or freed, its data is not changed by write(2), and writeback of it
 /// does not begin. Stores through a mapping go on; see [`Locked::stabilize`].
 ///
-/// Whoever locks several folios of a mapping does so in ascending order.
+/// A task that locks several folios of a mapping does so in ascending order.
 ///
 /// # Invariants
 ///
@@ -48,7 +48,7 @@ impl<R: Deref<Target = Folio>> Locked<R> {
         Self(folio)
     }
 
-    /// The folio stays locked, and somebody else unlocks it.
+    /// The folio stays locked, and who gets it from the caller unlocks it.
     pub(crate) fn into_locked(self) -> R {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so that the value is moved out of it once.
@@ -156,7 +156,7 @@ impl<R: Deref<Target = Folio>> Locked<R> {
     /// `EBUSY` if it is already.
     pub fn start_writeback(&self) -> Result<Writeback> {
         self.check_writable()?;
-        // SAFETY: By the type invariant the folio is locked, and nobody else can put it under
+        // SAFETY: By the type invariant the folio is locked, and no other task can put it under
         // writeback meanwhile.
         unsafe { bindings::sp_folio_start_writeback(self.as_raw()) };
         // SAFETY: Begun right above, and handed over.
@@ -164,11 +164,11 @@ impl<R: Deref<Target = Folio>> Locked<R> {
     }
 
     /// Takes away the right to write through every shared mapping of the folio, and returns whether
-    /// anybody had it. May sleep. Stores until then make the folio dirty.
+    /// a process had it. May sleep. Stores until then make the folio dirty.
     ///
-    /// The next store asks the filesystem's `->page_mkwrite`, and whoever implements that gets the
-    /// folio's lock first. On tmpfs a store asks nobody: there, this protects from nothing, and
-    /// [`unmap`](Self::unmap) is needed.
+    /// The next store asks the filesystem's `->page_mkwrite`, and the filesystem gets the
+    /// folio's lock first. On tmpfs a store asks no filesystem: there, this protects from nothing,
+    /// and [`unmap`](Self::unmap) is needed.
     pub fn write_protect(&self) -> bool {
         // SAFETY: By the type invariant the folio is locked.
         let was_writable = unsafe { bindings::sp_folio_mkclean(self.as_raw()) } != 0;
@@ -206,7 +206,7 @@ impl<R: Deref<Target = Folio>> Locked<R> {
         ManuallyDrop::new(Locked(&**self))
     }
 
-    /// Makes sure that nobody changes the data until the lock is dropped, but who has pinned it.
+    /// Makes sure that the data stays until the lock is dropped, unless the folio is pinned.
     /// Sleeps, until writeback has ended; no later folio of the mapping may be locked.
     ///
     /// Every mapping of the folio loses the right to write, or all of it where that does not help.

@@ -86,8 +86,8 @@ impl Mapping {
         self.test(bindings::mapping_flags_AS_STABLE_WRITES)
     }
 
-    /// Whether an error of writeback has not been reported yet to anybody (`AS_EIO`, `AS_ENOSPC`).
-    /// Any context.
+    /// Whether an error of writeback has not been reported yet to any caller (`AS_EIO`,
+    /// `AS_ENOSPC`). Any context.
     pub fn has_error(&self) -> bool {
         self.test(bindings::mapping_flags_AS_EIO) || self.test(bindings::mapping_flags_AS_ENOSPC)
     }
@@ -234,8 +234,8 @@ impl Mapping {
     }
 
     /// Whether a folio here has to be unmapped where it would otherwise be write-protected: a store
-    /// through a mapping of tmpfs makes a write-protected page writable without asking anybody, and
-    /// takes the folio's lock only afterwards (`wp_page_shared()`). Any context.
+    /// through a mapping of tmpfs makes a write-protected page writable without asking a
+    /// filesystem, and takes the folio's lock only afterwards (`wp_page_shared()`). Any context.
     ///
     /// # Errors
     ///

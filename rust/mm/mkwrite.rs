@@ -42,9 +42,9 @@ pub enum Wait {
 /// The folio is unlocked. [`VmFaultResult::NOPAGE`] where it was truncated; otherwise what
 /// [`VmFaultResult::from_error`] makes of the error of `prepare` or of the times.
 ///
-/// A fatal signal ends the waits with [`VmFaultResult::SIGBUS`]. With [`VmFaultResult::NOPAGE`] a system call
-/// that stores into the mapping would fault again at once, and again, until writeback ends: nobody
-/// looks for signals there. The process never gets to see the `SIGBUS`.
+/// A fatal signal ends the waits with [`VmFaultResult::SIGBUS`]. With [`VmFaultResult::NOPAGE`] a
+/// system call that stores into the mapping would fault again at once, and again, until writeback
+/// ends: the kernel does not look for signals there. The process never gets to see the `SIGBUS`.
 pub fn page_mkwrite(
     fault: &VmFault,
     wait: Wait,

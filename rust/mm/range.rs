@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A part of a file that nobody changes.
+//! A part of a file that stays as it is.
 
 use super::{claim::Claim, trace, Folio, Locked, Mapping, Sleep, Stable};
 use core::ops::Range;
@@ -19,8 +19,8 @@ use kernel::{
 /// write(2) nor truncation change its data. What has been pinned is reported, and may change.
 ///
 /// All of its folios are there, up to date, locked, not under writeback and not mapped for writing.
-/// Whoever wants to write waits for a lock meanwhile, in the kernel and for as long as it takes:
-/// keep it short. The exact rules:
+/// A task that wants to write waits for a lock meanwhile, in the kernel and for as long as it
+/// takes: keep it short. The exact rules:
 ///
 /// - Nothing that is done meanwhile may need one of the locks, least of all access to user memory,
 ///   which may be a mapping of this file. Memory is allocated with `GFP_NOFS`.
@@ -278,7 +278,7 @@ impl<'a> StableRange<'a> {
         &self.folios
     }
 
-    /// Those that somebody may have pinned: their data may change all the same.
+    /// Those that may be pinned: their data may change all the same.
     pub fn pinned(&self) -> impl Iterator<Item = &Stable<ARef<Folio>>> {
         self.folios.iter().filter(|folio| folio.is_pinned())
     }

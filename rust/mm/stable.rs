@@ -5,14 +5,14 @@
 use super::{Folio, Locked};
 use core::ops::Deref;
 
-/// A locked folio whose data nobody changes but who has pinned it: no mapping of it is writable, it
+/// A locked folio whose data stays, unless it is pinned: no mapping of it is writable, it
 /// is not under writeback, and write(2) waits for its lock.
 ///
 /// It is unlocked when this is dropped. Made by [`Locked::stabilize`].
 ///
 /// # Invariants
 ///
-/// The folio is not under writeback, and no page table lets anybody write to it.
+/// The folio is not under writeback, and no page table lets a process write to it.
 ///
 /// C header: [`include/linux/rmap.h`](srctree/include/linux/rmap.h)
 pub struct Stable<R: Deref<Target = Folio>>(Locked<R>);
@@ -23,7 +23,7 @@ impl<R: Deref<Target = Folio>> Stable<R> {
         Self(folio)
     }
 
-    /// Whether somebody may have pinned the folio, and so may change its data all the same. Any
+    /// Whether the folio may be pinned, so that a device may change its data all the same. Any
     /// context.
     ///
     /// Who pins it later has to fault for it and waits for the lock: the answer does not change

@@ -62,8 +62,8 @@ impl SuperBlock {
     /// Keeps the filesystem from being frozen until the guard is dropped (`sb_start_write()`).
     /// Sleeps while it is frozen.
     ///
-    /// To be taken before `i_rwsem`, `mmap_lock` and all locks of the filesystem, and by a task that
-    /// has not got it yet.
+    /// To be taken before `i_rwsem`, `mmap_lock` and all locks of the filesystem, and by a task
+    /// that has not got it yet.
     pub fn start_write(&self) -> FreezeProtection<'_> {
         self.protect(false)
     }

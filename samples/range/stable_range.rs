@@ -17,7 +17,7 @@
 //! | 48 | u64 second | out: its checksum after that time |
 //! | 56 | u64 retries | out: how often it changed while it was taken |
 //! | 64 | u32 folios | out |
-//! | 68 | u32 pinned | out: folios that somebody may have pinned |
+//! | 68 | u32 pinned | out: folios that may be pinned |
 //! | 72 | u32 order | out: of the largest folio |
 //! | 76 | u32 | 0 |
 

@@ -25,8 +25,8 @@ impl FileSystem for StackFs {
     const LOWER_OPTION: &'static CStr = c"lowerdir";
 
     /// Each open file has one below, so that each learns of an error there once. What is written
-    /// back goes through a file of the inode ([`Stacked::<Inode>::writer`]): a dirty page does not know
-    /// who has dirtied it, or may be older than everybody who has the file open.
+    /// back goes through a file of the inode ([`Stacked::<Inode>::writer`]): a dirty page does not
+    /// know who has dirtied it, or may be older than every open file.
     fn open(dentry: &Stacked<Dentry>, file: &File) -> Result<ARef<File>> {
         dentry
             .path()?

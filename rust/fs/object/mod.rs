@@ -79,8 +79,11 @@ macro_rules! object {
             /// `raw` must be valid or an `ERR_PTR()`, and the reference that came with it belong to
             /// the caller, who gives it away.
             #[allow(dead_code)]
-            pub(crate) unsafe fn take(raw: *mut $crate::bindings::$raw) -> Result<kernel::sync::aref::ARef<Self>> {
-                let raw = core::ptr::NonNull::new(kernel::error::from_err_ptr(raw)?).ok_or(ENOENT)?;
+            pub(crate) unsafe fn take(
+                raw: *mut $crate::bindings::$raw,
+            ) -> Result<kernel::sync::aref::ARef<Self>> {
+                let raw = kernel::error::from_err_ptr(raw)?;
+                let raw = core::ptr::NonNull::new(raw).ok_or(ENOENT)?;
                 // SAFETY: The caller gives the reference away.
                 Ok(unsafe { kernel::sync::aref::ARef::from_raw(raw.cast()) })
             }
