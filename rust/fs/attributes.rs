@@ -8,7 +8,6 @@ use super::{
     not_supported,
     object::idmap,
     stack::Stacked,
-    Attributes,
     Dentry,
     FileSystem,
     Inode, //
@@ -233,6 +232,12 @@ fn promise_nothing_atomic(stat: &mut bindings::kstat) {
     stat.atomic_write_unit_max = 0;
     stat.atomic_write_unit_max_opt = 0;
     stat.atomic_write_segments_max = 0;
+}
+
+/// A change of attributes that has been checked, and is to be applied below.
+pub struct Attributes<'a> {
+    dentry: &'a Stacked<Dentry>,
+    lower: bindings::iattr,
 }
 
 impl<'a> Attributes<'a> {

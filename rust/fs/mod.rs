@@ -57,6 +57,7 @@
 
 mod aops;
 mod attributes;
+mod buffer;
 mod cache;
 mod commit;
 mod commit_set;
@@ -92,6 +93,8 @@ use crate::bindings;
 use kernel::prelude::*;
 
 pub use self::{
+    attributes::Attributes,
+    buffer::Buffer,
     cache::{
         NoStores,
         NoWriteback, //
@@ -103,7 +106,7 @@ pub use self::{
     object::{Dentry, File, Inode, InodeGuard, Path, WriteAccess},
     one_file::OneFile,
     registration::{Registration, Type},
-    request::{Buffer, Request},
+    request::Request,
     rights::Rights,
     stack::{Layer, Stacked},
     writer::WriterFile,
@@ -129,12 +132,6 @@ pub mod allocate {
     pub const UNSHARE_RANGE: u32 = bindings::SP_FALLOC_FL_UNSHARE_RANGE;
     /// Makes it zero, and writes that.
     pub const WRITE_ZEROES: u32 = bindings::SP_FALLOC_FL_WRITE_ZEROES;
-}
-
-/// A change of attributes that has been checked, and is to be applied below.
-pub struct Attributes<'a> {
-    dentry: &'a Stacked<Dentry>,
-    lower: bindings::iattr,
 }
 
 /// The filesystem below has no such thing.
