@@ -28,8 +28,15 @@ pub trait OneFile: Send + Sync + 'static {
     const MAGIC: usize;
 
     /// `->page_mkwrite` of the file: a process is about to store into a clean page of a shared
-    /// mapping. `device_size` is how many bytes there are blocks for. Sleeps; called with
-    /// `mmap_lock` or the lock of the area held for reading.
+    /// mapping. There are blocks for the first `device_size` bytes of it.
+    ///
+    /// May sleep. `mmap_lock` or the lock of the area is held for reading, and nothing else; any
+    /// number may run at once, for the same page too. With [`VmFaultResult::LOCKED`] the folio is
+    /// locked, and the kernel maps it for writing and unlocks it; the store is made then.
+    ///
+    /// # Errors
+    ///
+    /// The folio is unlocked, and the store is not made: see [`VmFaultResult::from_error`].
     fn page_mkwrite(fault: &VmFault, device_size: u64) -> VmFaultResult;
 }
 

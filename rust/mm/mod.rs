@@ -17,9 +17,8 @@
 //! # A filesystem whose data stays while it is written
 //!
 //! 1. `->page_mkwrite` of its `vm_operations_struct` calls [`page_mkwrite`] with the [`VmFault`],
-//!    how
-//!    to wait ([`Wait`]), and a closure that reserves what writing the folio will need. It returns a
-//!    [`VmFaultResult`]. In C that is `stable_page_mkwrite()` and its like.
+//!    how to wait ([`Wait`]), and a closure that reserves what writing the folio will need. It
+//!    returns a [`VmFaultResult`]. In C that is `stable_page_mkwrite()` and its like.
 //! 2. write(2) takes a folio by [`Mapping::grab`], which waits for writeback where the mapping says
 //!    that it has stable writes.
 //! 3. `->writepages` puts a [`Locked`] folio under writeback ([`Locked::start_writeback`]), after
@@ -39,8 +38,7 @@
 //! 2. [`StableRange::take`] with bytes of the file reads, locks and protects their folios. Allocate
 //!    what is needed before.
 //! 3. [`StableRange::read`] copies the data, and [`StableRange::pinned`] says which folios may
-//!    change
-//!    all the same. Touch no memory of user space, and drop the range soon: others wait.
+//!    change all the same. Touch no memory of user space, and drop the range soon: others wait.
 //!
 //! `samples/range` is one that does so for any file.
 //!

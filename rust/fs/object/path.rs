@@ -78,8 +78,8 @@ impl Path {
     pub fn open(&self, flags: u32, rights: &Rights) -> Result<ARef<File>> {
         let flags = (flags | bindings::SP_O_LARGEFILE | bindings::SP_O_NOATIME) as i32;
         let credential = rights.credential().as_ptr();
-        // SAFETY: By type invariant; the function takes references of its own.
-        // The result is a new reference, or an error.
+        // SAFETY: By type invariant; the function takes references of its own. The result is a new
+        // reference, or an error.
         rights.act(|| unsafe { File::take(bindings::kernel_file_open(&self.0, flags, credential)) })
     }
 
