@@ -130,17 +130,17 @@ impl WriteContext {
 
 /// Decides how a write with data goes down.
 ///
-/// `exposed` says whether user space can change one of its pages. It is called only where that
+/// `user_writable` says whether user space can change one of its pages. It is called only where that
 /// matters, since it has to look at each page.
-pub fn write_path(context: &WriteContext, exposed: impl FnOnce() -> bool) -> WritePath {
+pub fn write_path(context: &WriteContext, user_writable: impl FnOnce() -> bool) -> WritePath {
     let rule = rule(context.policy);
     let copies = match rule.copies {
         // A sector of a zone cannot be written twice, whatever the policy.
         _ if context.zoned => true,
         Copies::All => true,
         Copies::None => false,
-        Copies::UnlessTrusted => !context.trusted() && exposed(),
-        Copies::UnlessRejected => !context.rejected() && exposed(),
+        Copies::UnlessTrusted => !context.trusted() && user_writable(),
+        Copies::UnlessRejected => !context.rejected() && user_writable(),
     };
     if copies {
         return WritePath::Copy;

@@ -129,7 +129,7 @@ pub(super) fn map(
         owner
             .insert(io.owner(0, io.data_bytes()))
             .class()
-            .is_exposed()
+            .is_user_writable()
     });
     match (path, payload) {
         (WritePath::InPlace(policy), _) => in_place(filter, io, &to, payload, policy),

@@ -40,7 +40,7 @@ impl Class {
     /// Whether user space, or a device on its behalf, can change such a page while it is being
     /// written. Any context.
     #[inline]
-    pub fn is_exposed(self) -> bool {
+    pub fn is_user_writable(self) -> bool {
         !matches!(self, Self::Kernel | Self::Waits)
     }
 

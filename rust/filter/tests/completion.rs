@@ -17,10 +17,10 @@ const OTHER: Outcome = Outcome::Other(NonZeroU8::new(10).unwrap());
 /// The decision table. `*` stands for every value.
 ///
 /// `trusted`: a rejection by what is below is relied upon. The device `checks` the guard itself, has a profile but is `blind` to the guard, or has `none`.
-/// `exposed`: user space can change one of the pages. The metadata is our `own` or came from
+/// `user_writable`: user space can change one of the pages. The metadata is our `own` or came from
 /// `above`.
 const TABLE: &str = "
-policy      zoned  trusted  device  metadata  exposed  recheck:auto    recheck:on      recheck:off
+policy      zoned  trusted  device  metadata  user_writable  recheck:auto    recheck:on      recheck:off
 *           yes    *        *       *         *        copy            copy            copy
 copy        no     *        *       *         *        copy            copy            copy
 
@@ -137,7 +137,7 @@ fn trusts(trust: Switch, passes: bool) -> bool {
 fn the_decision_table_is_what_is_decided() {
     let mut cases = 0;
     for_each_facts(|context| {
-        for exposed in BOTH {
+        for user_writable in BOTH {
             let device = match (context.profile, context.checks) {
                 (false, _) => "none",
                 (true, false) => "blind",
@@ -150,14 +150,14 @@ fn the_decision_table_is_what_is_decided() {
                 word(trusts(context.trust, context.passes), "yes", "no"),
                 device,
                 word(context.payload, "above", "own"),
-                word(exposed, "yes", "no"),
+                word(user_writable, "yes", "no"),
             ];
             let recheck = SWITCHES.iter().position(|s| *s == context.recheck).unwrap();
             let expected = look_up(case, recheck);
             assert_eq!(
-                write_path(&context, || exposed),
+                write_path(&context, || user_writable),
                 expected,
-                "{context:?} {exposed}"
+                "{context:?} {user_writable}"
             );
             cases += 1;
         }

@@ -180,15 +180,15 @@ impl<'a, T: Target, P> Io<'a, T, P> {
     /// can change, else the first. Does not sleep.
     pub fn owner(&self, skip: u32, bytes: u32) -> mm::Owner {
         let mut first = None;
-        let exposed = self.for_each_segment(skip, bytes, |segment| {
+        let user_writable = self.for_each_segment(skip, bytes, |segment| {
             let owner = segment.owner();
-            if owner.class().is_exposed() {
+            if owner.class().is_user_writable() {
                 return Err(owner);
             }
             first.get_or_insert(owner);
             Ok(())
         });
-        match (exposed, first) {
+        match (user_writable, first) {
             (Err(owner), _) | (Ok(()), Some(owner)) => owner,
             (Ok(()), None) => mm::Owner::kernel(),
         }

@@ -346,13 +346,13 @@ fn in_a_merged_request_only_the_changed_are_blamed() {
     assert!(innocent > 100, "only {innocent} of {behaviours}");
 }
 
-/// All that is wrong with a write whose way the policy decides. `exposed`: user space changes its
+/// All that is wrong with a write whose way the policy decides. `user_writable`: user space changes its
 /// data.
-fn decided(context: WriteContext, device: Device, exposed: bool) -> HashSet<Wrong> {
+fn decided(context: WriteContext, device: Device, user_writable: bool) -> HashSet<Wrong> {
     let mut wrongs = HashSet::new();
     let setup = Setup {
         device,
-        mutator: match exposed {
+        mutator: match user_writable {
             true => Mutator::AndBack,
             false => Mutator::Nobody,
         },
@@ -363,7 +363,7 @@ fn decided(context: WriteContext, device: Device, exposed: bool) -> HashSet<Wron
     };
     for_each(|choices| {
         let mut model = Model::new(choices, setup);
-        let result = match write_path(&context, || exposed) {
+        let result = match write_path(&context, || user_writable) {
             WritePath::Copy => match model.begin_copy() {
                 // There is no second time in a zone.
                 Outcome::Protection if !context.zoned => send_private(&mut model),
@@ -417,11 +417,11 @@ fn auto_and_copy_open_no_crash_window() {
     for policy in [Policy::Auto, Policy::Copy] {
         for_each_facts(policy, |context| {
             for device in devices(&context) {
-                for exposed in BOTH {
-                    let wrongs = decided(context, *device, exposed);
+                for user_writable in BOTH {
+                    let wrongs = decided(context, *device, user_writable);
                     assert!(
                         wrongs.is_empty(),
-                        "{context:?} {device:?} {exposed}: {wrongs:?}"
+                        "{context:?} {device:?} {user_writable}: {wrongs:?}"
                     );
                 }
             }
