@@ -56,7 +56,7 @@ impl Owners {
         let name = class.name();
         let file = change.owner.file();
         let owner = match file {
-            Some(mm::File { device, inode, .. }) => [u64::from(device), inode],
+            Some(mm::PageLocation { device, inode, .. }) => [u64::from(device), inode],
             None => [u64::MAX, submitter.process() as u64],
         };
         if !self.is_due(mix(&[class as u64, owner[0], owner[1]])) {
@@ -66,7 +66,7 @@ impl Owners {
         let (pid, comm) = (submitter.pid(), submitter.comm());
         let sector = extent.sector().number();
         match file {
-            Some(mm::File {
+            Some(mm::PageLocation {
                 device,
                 inode,
                 index,

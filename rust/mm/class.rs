@@ -104,9 +104,9 @@ impl Owner {
     }
 
     /// The file, where the page is in the page cache. Any context.
-    pub fn file(&self) -> Option<File> {
+    pub fn file(&self) -> Option<PageLocation> {
         let facts = &self.0;
-        facts.cache.then_some(File {
+        facts.cache.then_some(PageLocation {
             device: facts.s_dev,
             inode: facts.ino,
             index: facts.index,
@@ -120,7 +120,7 @@ impl Owner {
 
 /// A place in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct PageLocation {
     /// The device of the filesystem (`dev_t`), or the block device itself.
     pub device: u32,
     /// The number of the inode; 0 for a block device.

@@ -72,7 +72,7 @@ mod writeback;
 pub use self::{
     class::{
         Class,
-        File,
+        PageLocation,
         Owner, //
     },
     fault::{
