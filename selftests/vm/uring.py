@@ -3,7 +3,8 @@
 
 A ring takes reads and writes, also with protection information of the caller's
 (IORING_RW_ATTR_FLAG_PI), as many in one system call as it has entries: these reach
-the block layer together, where they are merged.
+the block layer together, where they are merged. A ring of big entries takes commands
+to drivers, too.
 """
 
 import ctypes
@@ -12,10 +13,10 @@ import os
 import struct
 
 NR_SETUP, NR_ENTER = 425, 426
-SETUP_IOPOLL = 1
+SETUP_IOPOLL, SETUP_SQE128 = 1, 1 << 10
 ENTER_GETEVENTS = 1
 OFF_SQ_RING, OFF_CQ_RING, OFF_SQES = 0, 0x8000000, 0x10000000
-OP_READV, OP_WRITEV, OP_READ, OP_WRITE = 1, 2, 22, 23
+OP_READV, OP_WRITEV, OP_READ, OP_WRITE, OP_URING_CMD = 1, 2, 22, 23, 46
 ATTR_PI = 1
 SQE, CQE = 64, 16
 
@@ -37,18 +38,21 @@ def address(buffer):
 
 
 class Ring:
-    """A ring; `poll` for one whose completions are polled for."""
+    """A ring; `poll` for one whose completions are polled for, `big` for one whose entries
+    have room for a command of 80 bytes."""
 
-    def __init__(self, entries=8, poll=False):
+    def __init__(self, entries=8, poll=False, big=False):
         params = bytearray(120)
-        struct.pack_into("<II", params, 8, SETUP_IOPOLL if poll else 0, 0)
+        self.size = 2 * SQE if big else SQE
+        struct.pack_into("<II", params, 8,
+                         (SETUP_IOPOLL if poll else 0) | (SETUP_SQE128 if big else 0), 0)
         self.fd = syscall(NR_SETUP, entries, address(params))
         self.entries, self.cq_entries = struct.unpack_from("<II", params, 0)
         self.sq_off = struct.unpack_from("<10I", params, 40)
         self.cq_off = struct.unpack_from("<10I", params, 80)
         self.sq = mmap.mmap(self.fd, self.sq_off[6] + 4 * self.entries, offset=OFF_SQ_RING)
         self.cq = mmap.mmap(self.fd, self.cq_off[5] + CQE * self.cq_entries, offset=OFF_CQ_RING)
-        self.sqes = mmap.mmap(self.fd, SQE * self.entries, offset=OFF_SQES)
+        self.sqes = mmap.mmap(self.fd, self.size * self.entries, offset=OFF_SQES)
         self.queued = 0
         # What the kernel reads until an operation has ended.
         self.kept = []
@@ -74,10 +78,18 @@ class Ring:
                                          address(tuples), seed, 0))
             self.kept.append(info)
             attr, attr_type = address(info), ATTR_PI
+        self._push(struct.pack("<BBHiQQIIQHHiQQ", op, 0, 0, fd, offset, where, length, rw_flags,
+                               tag, 0, 0, 0, attr, attr_type))
+
+    def command(self, fd, number, words, tag=0):
+        """Queues a command to the driver behind a file."""
+        self._push(struct.pack("<BBHiQQIIQHHi", OP_URING_CMD, 0, 0, fd, number, 0, 0, 0, tag,
+                               0, 0, 0) + words)
+
+    def _push(self, entry):
         tail, = struct.unpack_from("<I", self.sq, self.sq_off[1])
         index = tail % self.entries
-        struct.pack_into("<BBHiQQIIQHHiQQ", self.sqes, index * SQE, op, 0, 0, fd, offset, where,
-                         length, rw_flags, tag, 0, 0, 0, attr, attr_type)
+        self.sqes[index * self.size:(index + 1) * self.size] = entry.ljust(self.size, b"\0")
         struct.pack_into("<I", self.sq, self.sq_off[6] + 4 * index, index)
         struct.pack_into("<I", self.sq, self.sq_off[1], tail + 1)
         self.queued += 1
