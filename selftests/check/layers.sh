@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # layers.sh: a layer knows only what is below it, as Documentation/architecture.rst has it.
+#
+# shellcheck disable=SC2016
 
 cd "$(dirname "$0")/../.." || exit 1
 . selftests/ktap.sh

@@ -38,7 +38,7 @@ requests() {
 # workers NAME: the workqueues of a target of that name, by the threads that they keep for
 # when there is no memory.
 workers() {
-	ps -eo comm= | grep -c "^kworker/R-$1" || true
+	pgrep -c "^kworker/R-$1" || true
 }
 
 make_disk dev_size_mb=16 dif=1 dix=1 guard=0 lbpu=1 lbpws=1
