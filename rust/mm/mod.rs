@@ -72,8 +72,8 @@ mod writeback;
 pub use self::{
     class::{
         Class,
-        PageLocation,
         Owner, //
+        PageLocation,
     },
     fault::{
         VmFault,

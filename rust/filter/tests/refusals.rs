@@ -360,7 +360,11 @@ fn each_text_is_in_the_manual() {
         .nth(1)
         .and_then(|rest| rest.split("\nRefused messages\n").next())
         .expect("the section is there");
-    for (_, _, text) in LINES.iter().chain(LINES_WITHOUT_TRUST).chain(LINES_WITHOUT_PROFILE) {
+    for (_, _, text) in LINES
+        .iter()
+        .chain(LINES_WITHOUT_TRUST)
+        .chain(LINES_WITHOUT_PROFILE)
+    {
         // Those that differ in a number or in the name of an argument share an entry.
         let (first, rest) = text.split_once(':').unwrap_or((text, ""));
         let named = match rest {
