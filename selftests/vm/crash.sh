@@ -11,6 +11,7 @@
 # "figures:" are the table of Documentation/admin-guide/crash-replay.rst.
 #
 # timeout: 300
+# requires: stock kernel
 # covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"

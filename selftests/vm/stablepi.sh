@@ -6,6 +6,7 @@
 # and it finds what is corrupt and whose it is.
 #
 # timeout: 600
+# requires: stock kernel
 # covers: tools/stablepi
 
 . "$(dirname "$0")/lib.sh"
