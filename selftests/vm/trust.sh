@@ -6,7 +6,7 @@
 # and the administrator can say otherwise.
 #
 # timeout: 240
-# covers: rust/bindings/below.c rust/filter/policy rust/filter/args.rs
+# covers: rust/bindings/below.c rust/filter/policy.rs rust/filter/args.rs
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/stack.sh
