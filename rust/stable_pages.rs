@@ -10,6 +10,7 @@
 //! - [`fs`]: safe abstractions of filesystems, above all of stackable ones;
 //! - [`mm`]: safe abstractions of memory management;
 //! - [`pi`]: protection information itself, without a kernel around it;
+//! - `workqueue`: what both filesystems and targets have work done by;
 //! - `bindings`: raw C.
 
 use kernel::prelude::*;
@@ -20,6 +21,7 @@ pub mod filter;
 pub mod fs;
 pub mod mm;
 pub mod pi;
+mod workqueue;
 
 module! {
     type: StablePages,

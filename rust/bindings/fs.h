@@ -125,7 +125,6 @@ void sp_charge_end(struct mem_cgroup *old, struct mem_cgroup *memcg);
 bool sp_charge_is_limited(struct mem_cgroup *memcg);
 unsigned int sp_task_flag_save(unsigned int flag);
 void sp_task_flag_restore(unsigned int flag, unsigned int old);
-struct workqueue_struct *sp_workqueue_alloc(const char *name);
 int sp_workqueue_call(struct workqueue_struct *wq, int (*call)(void *), void *argument);
 
 void sp_inode_report_lost(struct inode *inode, struct inode *lower);

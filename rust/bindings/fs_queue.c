@@ -51,11 +51,6 @@ void sp_task_flag_restore(unsigned int flag, unsigned int old)
 	current_restore_flags(old, flag);
 }
 
-struct workqueue_struct *sp_workqueue_alloc(const char *name)
-{
-	return alloc_workqueue("%s", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, name);
-}
-
 struct sp_call {
 	struct work_struct work;
 	int (*call)(void *argument);

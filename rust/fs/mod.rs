@@ -112,8 +112,6 @@ pub use self::{
     writer::WriterFile,
 };
 
-use self::queue::Queue;
-
 /// How fallocate(2) changes a file (`FALLOC_FL_*`).
 pub mod allocate {
     use crate::bindings;

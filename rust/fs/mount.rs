@@ -12,10 +12,9 @@ use super::{
     Dentry,
     FileSystem,
     Path,
-    Queue,
     Stacked, //
 };
-use crate::{bindings, mm::SuperBlock};
+use crate::{bindings, mm::SuperBlock, workqueue::ReclaimQueue};
 use core::{marker::PhantomData, sync::atomic::AtomicU32};
 use kernel::{
     alloc::flags,
@@ -118,7 +117,7 @@ impl Context<'_> {
             credential: rights::current(),
             recent: Recent::new(),
             devices: Devices::new()?,
-            queue: Queue::new(T::NAME)?,
+            queue: ReclaimQueue::unbound(T::NAME)?,
             option,
             seen: AtomicU32::new(lower_super.error()),
         };

@@ -1,69 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where and how pages are written back: in a thread of the kernel, without recursion.
+//! What a task that writes pages back does differently, so that it does not wait for itself.
 
 use super::Inode;
 use crate::{
     bindings,
     mm::Folio, //
 };
-use core::ptr::{self, NonNull};
-use kernel::{
-    error::{from_result, to_result},
-    ffi::{c_int, c_void},
-    prelude::*,
-    types::NotThreadSafe, //
-};
-
-/// Threads of the kernel; one is always to be had, however little memory there is.
-///
-/// # Invariants
-///
-/// It is a valid workqueue with a rescuer.
-///
-/// C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
-pub(super) struct Queue(NonNull<bindings::workqueue_struct>);
-
-// SAFETY: A workqueue locks what it changes.
-unsafe impl Send for Queue {}
-
-// SAFETY: A workqueue locks what it changes, and call() is for any number of tasks at once.
-unsafe impl Sync for Queue {}
-
-impl Queue {
-    pub(super) fn new(name: &CStr) -> Result<Self> {
-        // SAFETY: The name ends with a zero.
-        let raw = unsafe { bindings::sp_workqueue_alloc(name.as_char_ptr()) };
-        // INVARIANT: It was made for reclaim.
-        Ok(Self(NonNull::new(raw).ok_or(ENOMEM)?))
-    }
-
-    /// Calls `function` there, and waits for it. Sleeps.
-    pub(super) fn call<F: FnOnce() -> Result + Send>(&self, function: F) -> Result {
-        /// # Safety
-        ///
-        /// `function` must be an `Option<F>` that no other thread uses.
-        unsafe extern "C" fn call<F: FnOnce() -> Result>(function: *mut c_void) -> c_int {
-            // SAFETY: It is the `Option<F>` of Queue::call(), which waits for this.
-            let function = unsafe { &mut *function.cast::<Option<F>>() }.take();
-            from_result(|| function.map_or(Ok(()), |function| function()).map(|()| 0))
-        }
-        let mut function = Some(function);
-        let argument = ptr::from_mut(&mut function).cast();
-        // SAFETY: By type invariant. call() gets the `Option<F>` that it requires, and has returned
-        // when this does.
-        to_result(unsafe {
-            bindings::sp_workqueue_call(self.0.as_ptr(), Some(call::<F>), argument)
-        })
-    }
-}
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        // SAFETY: By type invariant; no call() is waiting.
-        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
-    }
-}
+use core::ptr;
+use kernel::{prelude::*, types::NotThreadSafe};
 
 /// What this task does differently while this is there.
 struct TaskFlag {

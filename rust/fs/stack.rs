@@ -30,7 +30,7 @@ pub struct Layer {
     pub(super) credential: ARef<Credential>,
     pub(super) recent: Recent,
     pub(super) devices: Devices,
-    pub(super) queue: super::Queue,
+    pub(super) queue: crate::workqueue::ReclaimQueue,
     pub(super) option: CString,
     /// The errors of the filesystem below that were told here.
     pub(super) seen: AtomicU32,

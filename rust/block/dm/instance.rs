@@ -3,7 +3,7 @@
 //! A target in a table, with what each has of its own.
 
 use super::{event::Event, Target};
-use crate::{bindings, block::Sector};
+use crate::{bindings, block::Sector, workqueue::ReclaimQueue};
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -53,78 +53,23 @@ impl<T: Target> Instance<T> {
 pub(super) struct Queues {
     // Dropped first: it hands on to the others.
     /// For [`Target::look`].
-    pub(super) looks: Workqueue,
+    pub(super) looks: ReclaimQueue,
     /// For [`Target::work`] on writes.
-    pub(super) writes: Workqueue,
+    pub(super) writes: ReclaimQueue,
     /// For [`Target::work`] on everything else.
-    pub(super) others: Workqueue,
+    pub(super) others: ReclaimQueue,
 }
 
 impl Queues {
     fn new<T: Target>() -> Result<Self> {
         let [look, write, other] = T::QUEUES;
         Ok(Self {
-            looks: Workqueue::new(look, T::NAME)?,
-            writes: Workqueue::new(write, T::NAME)?,
-            others: Workqueue::new(other, T::NAME)?,
+            looks: ReclaimQueue::per_cpu(T::NAME, look, WORKERS)?,
+            writes: ReclaimQueue::per_cpu(T::NAME, write, WORKERS)?,
+            others: ReclaimQueue::per_cpu(T::NAME, other, WORKERS)?,
         })
     }
 }
 
 /// Work items of a queue that are under way on each CPU at the most.
 const WORKERS: i32 = 16;
-
-/// A workqueue that makes progress when memory is short, and works where an I/O has ended.
-///
-/// # Invariants
-///
-/// The workqueue was made by `alloc_workqueue()`.
-pub(super) struct Workqueue(NonNull<bindings::workqueue_struct>);
-
-// SAFETY: A workqueue has locks of its own.
-unsafe impl Send for Workqueue {}
-// SAFETY: As above.
-unsafe impl Sync for Workqueue {}
-
-impl Workqueue {
-    /// A workqueue for `what` a target of the name `target` does.
-    fn new(what: &'static CStr, target: &'static CStr) -> Result<Self> {
-        // SAFETY: The format takes two strings.
-        let queue = unsafe {
-            bindings::alloc_workqueue_noprof(
-                c"%s/%s".as_char_ptr(),
-                bindings::wq_flags_WQ_MEM_RECLAIM
-                    | bindings::wq_flags_WQ_PERCPU
-                    | bindings::wq_flags_WQ_CPU_INTENSIVE,
-                WORKERS,
-                target.as_char_ptr(),
-                what.as_char_ptr(),
-            )
-        };
-        // INVARIANT: Made right here.
-        NonNull::new(queue).map(Self).ok_or(ENOMEM)
-    }
-
-    /// Queues `work`, on this CPU. Never sleeps.
-    ///
-    /// # Safety
-    ///
-    /// `work` must be initialised, not queued, and stay until its function is called.
-    pub(super) unsafe fn queue(&self, work: *mut bindings::work_struct) {
-        // SAFETY: By the type invariant the queue is valid; the caller vouches for the work.
-        unsafe {
-            bindings::queue_work_on(
-                bindings::wq_misc_consts_WORK_CPU_UNBOUND as i32,
-                self.0.as_ptr(),
-                work,
-            )
-        };
-    }
-}
-
-impl Drop for Workqueue {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant the queue is valid; there is no reference to it any more.
-        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) }
-    }
-}

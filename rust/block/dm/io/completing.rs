@@ -6,13 +6,11 @@ use super::{Completing, Ended, Ending, Io, Looking, PerIo};
 use crate::{
     bindings,
     block::{
-        dm::{
-            instance::{Instance, Workqueue},
-            Target, //
-        },
+        dm::{instance::Instance, Target},
         Bio,
         Status, //
     },
+    workqueue::ReclaimQueue,
 };
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::prelude::*;
@@ -99,7 +97,7 @@ impl<'a, T: Target> Io<'a, T, Completing> {
     ///
     /// `bio` must be a clone of a target of type `T` whose end_io function returns
     /// `DM_ENDIO_INCOMPLETE` next, and touches it no more; `queue` one of its instance's.
-    pub(in crate::block::dm) unsafe fn queue(bio: *mut bindings::bio, queue: &Workqueue) {
+    pub(in crate::block::dm) unsafe fn queue(bio: *mut bindings::bio, queue: &ReclaimQueue) {
         // SAFETY: The caller vouches for the bio; the area is initialised, and ours until the work
         // function runs.
         unsafe {
