@@ -16,8 +16,8 @@ dir=$(kernel_dir stock)
 mapfile -t toolchain <"$dir/make-arguments"
 rm -rf "$copy"
 mkdir -p "$copy"
-# The modules in samples/ have no bindings of their own.
-cp -r "$top/Kbuild" "$top/include" "$top/rust" "$copy"
+# The modules in samples/ have no bindings of their own; the documentation of the library shows them.
+cp -r "$top/Kbuild" "$top/include" "$top/rust" "$top/samples" "$copy"
 sed -i 's,^\(obj-m := stable_pages\.o\) samples/$,\1,' "$copy/Kbuild"
 
 build_copy() {
