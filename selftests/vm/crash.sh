@@ -169,7 +169,6 @@ plain() {
 kind=plain
 must modprobe brd rd_nr=2 rd_size=$((64 << 10))
 defer gone_module brd
-must modprobe dm_log_writes
 must modprobe dm_delay
 plain policy:auto
 ok "plain, auto: what was promised is there" holds "$changed > 0 && $copied > 0 && $failed == 0 && $kept"

@@ -9,15 +9,6 @@
 
 . "$(dirname "$0")/lib.sh"
 
-refusal=
-# refused ARGUMENT...: the table is, and the kernel log says why: $refusal.
-refused() {
-	log_mark
-	fails map t "0 2048 linear-rust $*" || return
-	refusal=$(new_log | sed -nE 's/.*linear-rust: (.*)/\1/p' | tail -n 1)
-	note "$refusal"
-}
-
 # pattern SECTORS: of 512 bytes, each of which is like no other.
 pattern() {
 	seq -w 0 $(($1 - 1)) | while read -r line; do
@@ -48,12 +39,12 @@ ok "the sample loads" modprobe dm_linear_rust
 defer gone_module dm_linear_rust
 ok "device mapper knows the target" bash -c "dmsetup targets | grep -q '^linear-rust *v1.0.0'"
 
-ok "a line without an offset is refused" refused "$disk"
-ok "and the log says why" is "$refusal" "two arguments: a device, a sector (-EINVAL)"
-ok "an offset that is no number is refused" refused "$disk two"
-ok "and the log says why" is "$refusal" "offset: not a number of sectors (-EINVAL)"
-ok "a device that is not there is refused" refused /dev/nothing 0
-ok "and the log says why" is "${refusal%% (*}" "dev: cannot be opened"
+ok "a line without an offset is refused" refused_line linear-rust "$disk"
+ok "and the log says why" is "$reason" "two arguments: a device, a sector (-EINVAL)"
+ok "an offset that is no number is refused" refused_line linear-rust "$disk" two
+ok "and the log says why" is "$reason" "offset: not a number of sectors (-EINVAL)"
+ok "a device that is not there is refused" refused_line linear-rust /dev/nothing 0
+ok "and the log says why" is "${reason%% (*}" "dev: cannot be opened"
 
 # Two ranges, the second before the first, beside the kernel's own target.
 ranges() {

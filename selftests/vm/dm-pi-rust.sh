@@ -9,24 +9,10 @@
 
 . "$(dirname "$0")/lib.sh"
 
-refusal=
-# refused ARGUMENT...: the table is, and the kernel log says why: $refusal.
-refused() {
-	log_mark
-	fails map t "0 2048 pi-rust $*" || return
-	refusal=$(new_log | sed -nE 's/.*pi-rust: (.*)/\1/p' | tail -n 1)
-	note "$refusal"
-}
-
-# generated DEVICE: how often the block layer makes tuples, or checks, while 32 KiB are written
-# there and read: $count.
-declare count
-generated() {
-	trace_on -- 'p:prep bio_integrity_prep' || return
+# write_and_read DEVICE: 8 blocks of 4 KiB.
+write_and_read() {
 	dd if=/dev/urandom of="$1" bs=4k count=8 oflag=direct status=none &&
-		dd if="$1" of=/dev/null bs=4k count=8 iflag=direct status=none || return
-	trace_off
-	count=$(traced ' prep: ')
+		dd if="$1" of=/dev/null bs=4k count=8 iflag=direct status=none
 }
 
 # result DEVICE SECTOR: how a read ends.
@@ -34,34 +20,23 @@ result() {
 	"$vm/reads.py" read "$1" $(($2 * 512)) 512 | cut -d' ' -f1
 }
 
-# scribble DEVICE: reads into buffers that change, until one of them has failed, five times at most.
-declare reads reads_failed
-scribble() {
-	local i
-	for i in 1 2 3 4 5; do
-		load direct --path "$1" --size 2M --seconds 60 --op-limit "$(scaled 100)" --read-percent 100 --seed "$i" || return
-		reads_failed=$(field reads_failed) reads=$(field reads)
-		((reads_failed == 0)) || return 0
-	done
-}
-
 ok "the module loads" load_module
 ok "the sample loads" modprobe dm_pi_rust
 defer gone_module dm_pi_rust
 
 make_disk dev_size_mb=16
-ok "a device without a profile is refused" refused "$disk"
-ok "and the log says why" is "$refusal" "dev: has no integrity profile (-EINVAL)"
-ok "a line with more words is refused" refused "$disk 0"
-ok "and the log says why" is "$refusal" "one argument: a device (-EINVAL)"
+ok "a device without a profile is refused" refused_line pi-rust "$disk"
+ok "and the log says why" is "$reason" "dev: has no integrity profile (-EINVAL)"
+ok "a line with more words is refused" refused_line pi-rust "$disk" 0
+ok "and the log says why" is "$reason" "one argument: a device (-EINVAL)"
 drop_disk
 
 make_disk dev_size_mb=16 dif=1 dix=1 guard=0 "${window[@]}"
 wipe
-ok "(control: the disk alone: the block layer makes and checks 16 times)" generated "$disk"
+ok "(control: the disk alone: the block layer makes and checks 16 times)" prepared write_and_read "$disk"
 ok "(that many)" is "$count" 16
 must map t "0 $sectors pi-rust $disk"
-ok "a write and a read" generated /dev/mapper/t
+ok "a write and a read" prepared write_and_read /dev/mapper/t
 ok "the block layer has nothing to do" is "$count" 0
 ok "the disk has taken the tuples, and all of it can be read" reads_back
 ok "through the target, too" reads_back /dev/mapper/t

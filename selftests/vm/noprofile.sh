@@ -12,14 +12,6 @@
 # shellcheck source=lib/bio.sh
 . "$vm/lib/bio.sh"
 
-# refused ARGUMENT... : the table is, and the kernel log says why: $reason.
-refused() {
-	log_mark
-	fails map t "0 $sectors stable-pi $disk 0 $# $*" || return
-	reason=$(new_log | sed -nE 's/.*stable-pi: (.*)/\1/p' | tail -n 1)
-	note "$reason"
-}
-
 # mutate POLICY: writes to /dev/mapper/t whose buffers change, until one of them has
 # been found changed or has failed, five times at most. Copies show nothing.
 mutate() {
@@ -35,9 +27,9 @@ make_disk dev_size_mb=16 "${window[@]}"
 ok "the disk has no profile" is "$(cat "/sys/block/${disk##*/}/integrity/format" 2>/dev/null || echo none)" none
 ok "the module loads" load_module
 
-ok "verify:on is refused" refused verify:on
+ok "verify:on is refused" refused_line stable-pi "$disk" 0 1 verify:on
 ok "and the reason is in the log" grep -q verify <<<"$reason"
-ok "passthrough is refused" refused passthrough
+ok "passthrough is refused" refused_line stable-pi "$disk" 0 1 passthrough
 ok "and the reason is in the log" grep -q passthrough <<<"$reason"
 protect
 ok "the status says so" is "$(status_of t policy) $(status_of t verify) $(status_of t profile)" "auto off none"

@@ -12,13 +12,9 @@
 # shellcheck source=lib/bio.sh
 . "$vm/lib/bio.sh"
 
-# generated DEVICE: how often the block layer generates, or verifies, while
-# 32 KiB are written there, in $count.
-generated() {
-	trace_on -- 'p:prep bio_integrity_prep' || return
-	dd if=/dev/urandom of="$1" bs=4k count=8 oflag=direct status=none || return
-	trace_off
-	count=$(traced ' prep: ')
+# write_blocks DEVICE: 8, of 4 KiB.
+write_blocks() {
+	dd if=/dev/urandom of="$1" bs=4k count=8 oflag=direct status=none
 }
 
 # hold ARGUMENT...: one write that waits between the target and the disk, where its data
@@ -51,13 +47,13 @@ make_disk dev_size_mb=16 dif=1 dix=1 guard=0
 ok "the disk has a profile" is "$(integrity format) $(integrity device_is_integrity_capable)" "T10-DIF-TYPE1-CRC 1"
 ok "the module loads" load_module
 
-ok "the disk alone: a write" generated "$disk"
+ok "the disk alone: a write" prepared write_blocks "$disk"
 ok "the disk alone: the block layer generates" is "$count" 8
 ok "the disk alone: its tuples have no application tag" tuples_are 0 64 0000
 
 for policy in optimistic copy wait; do
 	protect "policy:$policy" app_tag:0x1234
-	ok "$policy: a write" generated /dev/mapper/t
+	ok "$policy: a write" prepared write_blocks /dev/mapper/t
 	ok "$policy: the block layer generates nothing" is "$count" 0
 	ok "$policy: the tuples are the target's" tuples_are 0 64 1234
 	must unmap t

@@ -77,18 +77,6 @@ races() {
 	[ "$when" = flight ]
 }
 
-# scribble DEVICE: reads whose buffers change all the time, until one has failed or
-# given a false alarm, five times at most.
-scribble() {
-	local i
-	for i in 1 2 3 4 5; do
-		load direct --path "$1" --size 2M --seconds 60 --op-limit "$(scaled 200)" --read-percent 100 --seed "$i" || return
-		reads_failed=$(field reads_failed) reads=$(field reads)
-		[ "$1" = "$disk" ] || read_counters
-		((reads_failed == 0 && ${false_alarms:-0} == 0)) || return 0
-	done
-}
-
 set_delay() {
 	{ echo "$1" >/sys/bus/pseudo/drivers/scsi_debug/ndelay; } 2>/dev/null
 }

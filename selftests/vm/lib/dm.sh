@@ -36,6 +36,16 @@ sysfs_of() {
 	printf '/sys/block/%s\n' "$(dmsetup info -c --noheadings -o blkdevname "$1")"
 }
 
+# refused_line TARGET ARGUMENT...: a table with this line alone, over 2048 sectors, and the kernel log
+# says why: reason.
+declare reason
+refused_line() {
+	log_mark
+	fails map refused "0 2048 $*" || return
+	reason=$(new_log | sed -nE "s/.*$1: (.*)/\1/p" | tail -n 1)
+	note "$reason"
+}
+
 # protect [ARGUMENT...]: stable-pi over all of the disk, as /dev/mapper/t.
 protect() {
 	must map t "0 $sectors stable-pi $disk 0 $# $*"

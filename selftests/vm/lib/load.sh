@@ -54,6 +54,23 @@ written() {
 		sha256sum | cut -d' ' -f1)" "$hash"
 }
 
+# scribble DEVICE: reads whose buffers change all the time, until one has failed or, of stable-pi, has
+# been a false alarm, five times at most.
+# shellcheck disable=SC2034 # for scripts
+declare reads reads_failed
+scribble() {
+	local i alarms=0
+	for i in 1 2 3 4 5; do
+		load direct --path "$1" --size 2M --seconds 60 --op-limit "$(scaled 200)" --read-percent 100 --seed "$i" || return
+		set_fields reads reads_failed
+		[ "$1" != /dev/mapper/t ] || {
+			counters t
+			alarms=$false_alarms
+		}
+		((reads_failed + alarms == 0)) || return 0
+	done
+}
+
 # Everything that the disk holds passes the kernel's own verification.
 reads_back() {
 	load readback --path "${1:-$disk}" || return

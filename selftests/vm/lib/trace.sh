@@ -39,6 +39,16 @@ trace_off() {
 	: >"$tracing/kprobe_events"
 }
 
+# prepared COMMAND...: how often the block layer generates, or verifies, meanwhile: count.
+# shellcheck disable=SC2034 # for scripts
+declare count
+prepared() {
+	trace_on -- 'p:prep bio_integrity_prep' || return
+	"$@" || return
+	trace_off
+	count=$(traced ' prep: ')
+}
+
 # traced REGEX: the number of lines.
 traced() {
 	grep -cE -e "$1" "$work/trace" || :
