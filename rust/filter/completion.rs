@@ -5,8 +5,8 @@
 //! Each is decided in two steps. The first never waits: [`look`] holds the data of a write that went
 //! down in place against its metadata, [`look_at_read`] that of a read. Most I/O ends there. What
 //! does not is settled by a second step, which waits for the device, and, a read, for writes:
-//! [`repair`] and [`resolve_read`]; a copy that was rejected is sent down again by [`send_private`]. What
-//! they need to be done, they ask of what implements the traits here, and tell it what there is to
+//! [`repair`] and [`resolve_read`]; a copy that was rejected is sent down again by [`send_private`].
+//! What they need to be done, they ask of what implements the traits here, and tell it what there is to
 //! count. Which way a write goes down, and with which [`CompletionPolicy`], is decided by a
 //! [`policy`](super::policy).
 //!
@@ -101,8 +101,8 @@ pub struct CompletionPolicy {
 }
 
 impl CompletionPolicy {
-    /// Whether a write in place that ended with `outcome` is to be [resolved](resolve_write); otherwise it
-    /// ends so.
+    /// Whether a write in place that ended with `outcome` is to be [resolved](resolve_write);
+    /// otherwise it ends so.
     ///
     /// A write that the device has rejected is looked at whatever becomes of it, so that a report can
     /// name the page that changed.

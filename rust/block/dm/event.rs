@@ -70,7 +70,7 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant the work item is initialised; no I/O is left that could queue it.
+        // SAFETY: By the type invariant the work item is initialised; no I/O is left to queue it.
         unsafe { bindings::cancel_work_sync(self.0.work.get()) };
     }
 }

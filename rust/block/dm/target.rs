@@ -19,7 +19,6 @@ use crate::{
     bindings,
     block::{Device, QueueLimits, Sector, Status},
 };
-use core::ops::BitOr;
 use kernel::{fmt, prelude::*};
 
 /// What device mapper may take for granted of a target, the `DM_TARGET_` flags.
@@ -46,17 +45,9 @@ impl Features {
         self.0
     }
 
-    /// Both. For constants, where `|` cannot be had.
+    /// Both.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
-    }
-}
-
-impl BitOr for Features {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        self.and(other)
     }
 }
 

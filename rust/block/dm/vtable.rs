@@ -4,7 +4,7 @@
 
 use super::{
     instance::Instance,
-    io::{hears_of_end, Completing, Ending, Io, PerIo, Submitting},
+    io::{Completing, Ending, Io, PerIo, Submitting},
     Setup,
     Target, //
 };
@@ -12,7 +12,7 @@ use crate::{
     bindings,
     block::{Device, QueueLimits, Sector, Status},
 };
-use core::{marker::PhantomData, ptr::NonNull};
+use core::{marker::PhantomData, mem::needs_drop, ptr::NonNull};
 use kernel::{error::to_result, ffi, prelude::*, str::Formatter, types::Opaque};
 
 /// Arguments that a table line may have.
@@ -48,7 +48,8 @@ impl<T: Target> Registration<T> {
         raw.map = Some(Self::map_callback);
         raw.status = Some(Self::status_callback);
         raw.iterate_devices = Some(Self::iterate_devices_callback);
-        if hears_of_end::<T>() {
+        // To look at it, or to drop what the target keeps with it.
+        if T::HAS_END_IO || needs_drop::<T::IoData>() {
             raw.end_io = Some(Self::end_io_callback);
         }
         if T::HAS_MESSAGE {

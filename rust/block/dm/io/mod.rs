@@ -25,8 +25,6 @@ mod looking;
 mod submitting;
 mod working;
 
-pub(super) use self::submitting::hears_of_end;
-
 pub use self::looking::Deferred;
 
 /// The phase in which an I/O is mapped, in the context of the thread that submits it.

@@ -15,7 +15,7 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    mem::{needs_drop, ManuallyDrop},
+    mem::ManuallyDrop,
     ptr::NonNull, //
 };
 use kernel::types::Opaque;
@@ -30,7 +30,7 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
         bio: *mut bindings::bio,
         instance: &'a Instance<T>,
     ) -> Self {
-        // SAFETY: The caller vouches for the bio. The area in front of it is as large as this, and ours.
+        // SAFETY: The caller vouches for the bio. The area in front of it is large enough, and ours.
         let (bio, per) = unsafe {
             let per = PerIo::<T>::of(bio);
             per.write(PerIo {
@@ -106,9 +106,4 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
         unsafe { bindings::bio_endio(self.bio.as_raw()) };
         Mapped(bindings::SP_DM_MAPIO_SUBMITTED)
     }
-}
-
-/// Whether a target has to hear of the end of its I/O, to look at it or to drop what it keeps.
-pub(in crate::block::dm) const fn hears_of_end<T: Target>() -> bool {
-    T::HAS_END_IO || needs_drop::<T::IoData>()
 }
