@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what it sets is for scripts
 #
 # Trace events.
 
@@ -40,8 +40,6 @@ trace_off() {
 }
 
 # prepared COMMAND...: how often the block layer generates, or verifies, meanwhile: count.
-# shellcheck disable=SC2034 # for scripts
-declare count
 prepared() {
 	trace_on -- 'p:prep bio_integrity_prep' || return
 	"$@" || return
