@@ -47,7 +47,7 @@ script() {
 	chmod +x "$work/selftests/$1.sh"
 }
 
-for name in format lint unsafe crates docs; do
+for name in format unsafe layers lint crates docs; do
 	script check/$name 'echo 1..1; echo ok 1 it passes'
 done
 script host/good 'echo 1..2; echo ok 1 - one; echo ok 2 two \# SKIP no disk'
@@ -106,11 +106,11 @@ ok "so are the cases that did not come" says '^failed: vm/crash: 1 cases instead
 ok "and a plan that is missing" says '^failed: vm/noplan: there is no plan$'
 ok "and a command that the shell leaves out" says '^failed: vm/typo: the shell complains: .*okk: command not found$'
 ok "and what is left behind" says '^failed: vm/left: it leaves something behind$'
-ok "nothing else" says '^21 passed, 8 failed, 1 skipped$'
+ok "nothing else" says '^22 passed, 8 failed, 1 skipped$'
 ok "the log of a test that fails is shown" says '^    the kernel log$'
 ok "the options of a test are the machine's" grep -q -- '--device nvme,id=c --append a b ' "$work/machines"
 ok "all results are there for machines" bash -c \
-	'python3 -c "import json, sys; print(len(json.load(sys.stdin)))" <"$1" | grep -qx 30' - "$work/build/results/selftests.json"
+	'python3 -c "import json, sys; print(len(json.load(sys.stdin)))" <"$1" | grep -qx 31' - "$work/build/results/selftests.json"
 
 run --kernel debug --jobs 1
 ok "on the debug kernel they share one, and those behind one that failed get another" is "$(machines)" \
@@ -125,11 +125,11 @@ status=0
 ok "a report fails where a test has" is "$status" 1
 ok "it has the steps" says '^  set-up +1 min 01 s$'
 ok "a line for each kernel" says '^debug kernel: 17 passed, 6 failed, 0 skipped$'
-ok "and the last line is over both" is "$(tail -n 1 "$work/out")" "38 passed, 14 failed, 1 skipped"
+ok "and the last line is over both" is "$(tail -n 1 "$work/out")" "39 passed, 14 failed, 1 skipped"
 rm "$work/build/results/selftests-debug.tsv"
 "$work/selftests/report" >"$work/out" || status=$?
 ok "a kernel that was not run is a failure" is "$(tail -n 2 "$work/out" | tr '\n' '|')" \
-	"debug kernel: not run|21 passed, 9 failed, 1 skipped|"
+	"debug kernel: not run|22 passed, 9 failed, 1 skipped|"
 
 # A part, of ten tests that take a minute each of two processors, in three minutes: two are
 # in each of five pieces.
