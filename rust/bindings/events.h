@@ -225,6 +225,39 @@ TRACE_EVENT(false_alarm,
 		  (unsigned long long)__entry->sector, __entry->sectors)
 );
 
+/*
+ * The writes of a file, or with tgid of a process, are copied from now on, since they were found
+ * changed time and again; or they go in place again.
+ */
+TRACE_EVENT(learn,
+
+	TP_PROTO(dev_t dev, dev_t s_dev, u64 ino, pid_t tgid, bool copied),
+
+	TP_ARGS(dev, s_dev, ino, tgid, copied),
+
+	TP_STRUCT__entry(
+		__field(dev_t, dev)
+		__field(dev_t, s_dev)
+		__field(u64, ino)
+		__field(pid_t, tgid)
+		__field(bool, copied)
+	),
+
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->s_dev = s_dev;
+		__entry->ino = ino;
+		__entry->tgid = tgid;
+		__entry->copied = copied;
+	),
+
+	TP_printk("%d,%d inode %d,%d:%llu process %d %s",
+		  MAJOR(__entry->dev), MINOR(__entry->dev),
+		  MAJOR(__entry->s_dev), MINOR(__entry->s_dev),
+		  __entry->ino, __entry->tgid,
+		  __entry->copied ? "copied" : "in place")
+);
+
 #endif /* STABLE_PAGES_EVENTS_H */
 
 #undef TRACE_INCLUDE_PATH

@@ -390,6 +390,11 @@ void sp_trace_read_mismatch(const struct sp_extent *extent,
 	trace_read_mismatch(extent, expected, actual);
 }
 
+void sp_trace_learn(u32 dev, u32 s_dev, u64 ino, s32 tgid, bool copied)
+{
+	trace_learn(dev, s_dev, ino, tgid, copied);
+}
+
 void sp_trace_false_alarm(const struct sp_extent *extent)
 {
 	trace_false_alarm(extent);

@@ -193,6 +193,7 @@ void sp_trace_verify(const struct sp_extent *extent, u64 wait_ns, u64 verify_ns)
 void sp_trace_read_mismatch(const struct sp_extent *extent,
 			    const struct sp_tuple *expected,
 			    const struct sp_tuple *actual);
+void sp_trace_learn(u32 dev, u32 s_dev, u64 ino, s32 tgid, bool copied);
 void sp_trace_false_alarm(const struct sp_extent *extent);
 
 #endif /* STABLE_PAGES_HELPERS_H */

@@ -12,7 +12,7 @@
 use core::{ffi::CStr, fmt, str::FromStr};
 
 /// Optional arguments that there are.
-const KEYS: usize = 7;
+const KEYS: usize = 8;
 
 /// A table line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Args {
     pub recheck: Switch,
     /// Whether a rejection by what is below is relied upon.
     pub trust: Switch,
+    /// Whether the policy `auto` learns who changes pages.
+    pub learn: bool,
     /// The application tag to write.
     pub app_tag: u16,
     /// Whether the mapped device shows the profile of the device below.
@@ -127,6 +129,8 @@ pub enum Key {
     Recheck,
     /// `trust:`
     Trust,
+    /// `learn:`
+    Learn,
     /// `app_tag:`
     AppTag,
     /// `passthrough`
@@ -140,6 +144,7 @@ struct Options {
     waits: Option<Switch>,
     recheck: Option<Switch>,
     trust: Option<Switch>,
+    learn: Option<bool>,
     app_tag: Option<u16>,
     passthrough: Option<()>,
 }
@@ -177,6 +182,7 @@ impl<'a> Line<'a> {
             waits: self.options.waits.unwrap_or_default(),
             recheck: self.options.recheck.unwrap_or_default(),
             trust: self.options.trust.unwrap_or_default(),
+            learn: self.options.learn.unwrap_or(true),
             app_tag: self.options.app_tag.unwrap_or_default(),
             passthrough: self.options.passthrough.is_some(),
         }
@@ -215,6 +221,7 @@ impl Options {
             "waits" => set(&mut self.waits, value.parse().ok(), Key::Waits),
             "recheck" => set(&mut self.recheck, value.parse().ok(), Key::Recheck),
             "trust" => set(&mut self.trust, value.parse().ok(), Key::Trust),
+            "learn" => set(&mut self.learn, on_off(value), Key::Learn),
             "app_tag" => set(&mut self.app_tag, app_tag(value), Key::AppTag),
             "passthrough" => Err(Refusal::Value(Key::Passthrough)),
             _ => Err(Refusal::Unknown(i)),
@@ -400,6 +407,7 @@ impl fmt::Display for Args {
             waits,
             recheck,
             trust,
+            !self.learn,
             app_tag,
             self.passthrough,
         ];
@@ -416,6 +424,9 @@ impl fmt::Display for Args {
         }
         if trust {
             write!(f, " trust:{}", self.trust)?;
+        }
+        if !self.learn {
+            f.write_str(" learn:off")?;
         }
         if app_tag {
             write!(f, " app_tag:{:#06x}", self.app_tag)?;
@@ -444,17 +455,19 @@ impl Refusal {
                     c"optional argument 5 is unknown",
                     c"optional argument 6 is unknown",
                     c"optional argument 7 is unknown",
+                    c"optional argument 8 is unknown",
                 ];
                 TEXTS
                     .get(i)
                     .copied()
-                    .unwrap_or(c"an optional argument behind the seventh is unknown")
+                    .unwrap_or(c"an optional argument behind the eighth is unknown")
             }
             Self::Twice(Key::Policy) => c"policy: given twice",
             Self::Twice(Key::Verify) => c"verify: given twice",
             Self::Twice(Key::Waits) => c"waits: given twice",
             Self::Twice(Key::Recheck) => c"recheck: given twice",
             Self::Twice(Key::Trust) => c"trust: given twice",
+            Self::Twice(Key::Learn) => c"learn: given twice",
             Self::Twice(Key::AppTag) => c"app_tag: given twice",
             Self::Twice(Key::Passthrough) => c"passthrough: given twice",
             Self::Value(Key::Policy) => c"policy: not one of auto, optimistic, copy, wait, detect",
@@ -462,6 +475,7 @@ impl Refusal {
             Self::Value(Key::Waits) => c"waits: not one of auto, on, off",
             Self::Value(Key::Recheck) => c"recheck: not one of auto, on, off",
             Self::Value(Key::Trust) => c"trust: not one of auto, on, off",
+            Self::Value(Key::Learn) => c"learn: not one of on, off",
             Self::Value(Key::AppTag) => c"app_tag: not a number from 0 to 0xfffe",
             Self::Value(Key::Passthrough) => c"passthrough: takes no value",
             Self::VerifyWithoutProfile => c"verify: the device has no integrity profile",

@@ -54,6 +54,8 @@ counters! {
     CopiedPinned = "copied_pinned",
     /// Those of a device's memory.
     CopiedForeign = "copied_foreign",
+    /// Of all that were copied, those whose owner has changed its pages before.
+    CopiedLearned = "copied_learned",
     /// Writes sent down with tuples that came from above, copied or not.
     Forwarded = "forwarded",
     /// Writes that were compared with their tuples after they had succeeded at once.

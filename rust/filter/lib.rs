@@ -15,6 +15,9 @@ pub mod args;
 #[path = "message.rs"]
 pub mod message;
 
+#[path = "learn.rs"]
+pub mod learn;
+
 #[path = "policy.rs"]
 pub mod policy;
 

@@ -6,6 +6,7 @@
 //! policy auto|optimistic|copy|wait|detect
 //! verify on|off
 //! recheck auto|on|off
+//! learn on|off
 //! reset
 //! ```
 //!
@@ -27,6 +28,8 @@ pub enum Message {
     Verify(bool),
     /// Whether writes are compared with their tuples from now on.
     Recheck(Switch),
+    /// Whether the policy `auto` learns from now on who changes pages.
+    Learn(bool),
     /// Counters begin at 0 again.
     Reset,
 }
@@ -46,6 +49,8 @@ pub enum Refusal {
     Verify,
     /// `recheck` with a value that it cannot have.
     Recheck,
+    /// `learn` with a value that it cannot have.
+    Learn,
     /// `waits`, which only a table line can say.
     Waits,
     /// `verify on` over a device without an integrity profile.
@@ -72,6 +77,7 @@ impl Message {
                 .parse()
                 .map(Self::Recheck)
                 .map_err(|()| Refusal::Recheck),
+            "learn" => on_off(one(values)?).map(Self::Learn).ok_or(Refusal::Learn),
             "reset" if values.is_empty() => Ok(Self::Reset),
             "reset" => Err(Refusal::Extra),
             "waits" => Err(Refusal::Waits),
@@ -106,12 +112,13 @@ impl Refusal {
     /// What the kernel log says.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Unknown => "not one of policy, verify, recheck, reset",
+            Self::Unknown => "not one of policy, verify, recheck, learn, reset",
             Self::Missing => "a value is missing",
             Self::Extra => "more words than it takes",
             Self::Policy => "policy: not one of auto, optimistic, copy, wait, detect",
             Self::Verify => "verify: not one of on, off",
             Self::Recheck => "recheck: not one of auto, on, off",
+            Self::Learn => "learn: not one of on, off",
             Self::Waits => "waits: cannot be changed live, only by a table",
             Self::VerifyWithoutProfile => "verify: the device has no integrity profile",
             Self::Trust => "trust: cannot be changed live, only by a table",

@@ -13,6 +13,8 @@
 pub mod args;
 pub mod completion;
 mod counters;
+pub mod learn;
+mod learned;
 pub mod message;
 mod owners;
 pub mod policy;
@@ -23,6 +25,7 @@ use self::{
     args::{Args, Policy, Switch, Verify},
     completion::Outcome, //
     counters::{Counter, Counters},
+    learned::Learned,
     message::Message,
     owners::Owners,
     policy::WriteContext,
@@ -84,6 +87,7 @@ pub struct StablePi {
     live: Live,
     counters: Counters,
     owners: Owners,
+    learned: Learned,
     /// The device below does not show `profile` any more.
     changed: Atomic<bool>,
 }
@@ -224,6 +228,7 @@ impl StablePi {
                 self.live.verify.store(u32::from(verify as u8), Relaxed)
             }
             Message::Recheck(switch) => self.live.recheck.store(u32::from(switch as u8), Relaxed),
+            Message::Learn(on) => self.set_learns(on),
             Message::Reset => self.counters.reset(),
         }
     }
@@ -326,6 +331,7 @@ impl Target for StablePi {
             live: Live::new(&args, profile.stored),
             counters: Counters::new().map_err(no_memory)?,
             owners: Owners::new(),
+            learned: Learned::new(args.learn),
             changed: Atomic::new(false),
         })
     }
@@ -425,7 +431,7 @@ impl Target for StablePi {
         let context = self.context(as_made, false);
         write!(
             out,
-            "policy:{} verify:{} recheck:{} profile:{} interval:{} below:{} trust:{}",
+            "policy:{} verify:{} recheck:{} profile:{} interval:{} below:{} trust:{} learned:{}",
             self.policy(),
             switch(self.verifies()),
             switch(context.rechecks()),
@@ -437,6 +443,7 @@ impl Target for StablePi {
             format.interval(),
             if as_made { "same" } else { "changed" },
             switch(context.trusted()),
+            self.learned.count(),
         )?;
         for counter in Counter::ALL {
             write!(out, " {}:{}", counter.name(), self.counters.sum(counter))?;
@@ -449,6 +456,7 @@ impl Target for StablePi {
             policy: self.policy(),
             verify: self.verify().said(self.profile.stored),
             recheck: self.recheck(),
+            learn: self.learned.is_on(),
             ..self.args
         };
         write!(out, "{} {}", self.device.name(), args)

@@ -2,7 +2,7 @@
 
 //! Log lines, not too many for any one owner of a page.
 
-use super::StablePi;
+use super::{learned::Owner, StablePi};
 use crate::{
     block::{
         integrity::{trace::Extent, Change},
@@ -85,6 +85,57 @@ impl Owners {
         }
     }
 
+    /// Logs that the writes of `owner` are copied from now on, which `submitter` has sent the last of,
+    /// or, without one, that they go in place again, unless that has just been said of it.
+    pub(super) fn report_turn(
+        &self,
+        filter: &StablePi,
+        owner: Owner,
+        submitter: Option<&Submitter>,
+    ) {
+        let (kind, id) = match owner {
+            Owner::File { device, inode } => (u64::from(device), inode),
+            Owner::Process(process) => (u64::MAX, process as u64),
+        };
+        if !self.is_due(mix(&[
+            u64::MAX - 2,
+            u64::from(submitter.is_some()),
+            kind,
+            id,
+        ])) {
+            return;
+        }
+        let (major, minor) = major_minor(filter.mapped);
+        match (owner, submitter) {
+            (Owner::File { device, inode }, Some(submitter)) => {
+                let (on_major, on_minor) = major_minor(device);
+                let (pid, comm) = (submitter.pid(), submitter.comm());
+                pr_notice!(
+                    "stable-pi {major}:{minor}: inode {inode} on {on_major}:{on_minor} changes under \
+                     its writes: they are copied now, submitted by {comm} ({pid})\n"
+                )
+            }
+            (Owner::File { device, inode }, None) => {
+                let (on_major, on_minor) = major_minor(device);
+                pr_notice!(
+                    "stable-pi {major}:{minor}: inode {inode} on {on_major}:{on_minor} does not \
+                     change any more: its writes go in place\n"
+                )
+            }
+            (Owner::Process(process), Some(submitter)) => {
+                let comm = submitter.comm();
+                pr_notice!(
+                    "stable-pi {major}:{minor}: process {process} ({comm}) changes memory under its \
+                     writes: they are copied now\n"
+                )
+            }
+            (Owner::Process(process), None) => pr_notice!(
+                "stable-pi {major}:{minor}: process {process} does not change memory any more: its \
+                 writes go in place\n"
+            ),
+        }
+    }
+
     /// Logs that an interval on the medium does not match its tuple, unless that has just been said
     /// of the same one.
     pub(super) fn report_mismatch(
@@ -161,7 +212,7 @@ impl Owners {
 }
 
 /// A number for what is told apart by `parts`; all of its bits depend on all of them.
-fn mix(parts: &[u64]) -> u64 {
+pub(super) fn mix(parts: &[u64]) -> u64 {
     parts.iter().fold(0, |hash: u64, part| {
         let hash = (hash ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^ (hash >> 32)

@@ -61,6 +61,8 @@ struct Rule {
     on_mismatch: OnMismatch,
     /// Whether each write in place is compared with its metadata, without being asked to.
     rechecks: bool,
+    /// Whether the writes of an owner that is known to change its pages are copied as well.
+    learns: bool,
 }
 
 /// The rule of a policy.
@@ -75,6 +77,7 @@ const fn rule(policy: args::Policy) -> Rule {
             copies: Copies::UnlessRejected,
             on_mismatch: OnMismatch::Repair,
             rechecks: false,
+            learns: true,
         },
         // In place, and a copy when the data turns out to have changed on the way. Over what is not
         // trusted no table has this policy; should that change below, it does as `auto`.
@@ -82,6 +85,7 @@ const fn rule(policy: args::Policy) -> Rule {
             copies: Copies::UnlessTrusted,
             on_mismatch: OnMismatch::Repair,
             rechecks: false,
+            learns: false,
         },
         // A copy, from which the tuples are made in the same pass. No application can reach it, so
         // they match whatever happens.
@@ -89,6 +93,7 @@ const fn rule(policy: args::Policy) -> Rule {
             copies: Copies::All,
             on_mismatch: OnMismatch::Repair,
             rechecks: false,
+            learns: false,
         },
         // In place: the filesystems above are told to leave the data alone (BLK_FEAT_STABLE_WRITES).
         // A write whose data changes all the same fails.
@@ -96,12 +101,14 @@ const fn rule(policy: args::Policy) -> Rule {
             copies: Copies::None,
             on_mismatch: OnMismatch::Fail,
             rechecks: false,
+            learns: false,
         },
         // In place, and what changes is reported; each write ends as the device ends it.
         args::Policy::Detect => Rule {
             copies: Copies::None,
             on_mismatch: OnMismatch::Report,
             rechecks: true,
+            learns: false,
         },
     }
 }
@@ -128,21 +135,30 @@ impl WriteContext {
     }
 }
 
+/// The pages of a write. They are asked only where that matters, since each has to be looked at.
+pub trait Pages {
+    /// Whether user space can change one of them.
+    fn are_user_writable(&mut self) -> bool;
+
+    /// Whether their owner is [known](super::learn) to change its pages. To be asked once for a
+    /// write, and only of one that would go in place otherwise: the answer counts it.
+    fn have_changer(&mut self) -> bool;
+}
+
 /// Decides how a write with data goes down.
-///
-/// `user_writable` says whether user space can change one of its pages. It is called only where that
-/// matters, since it has to look at each page.
-pub fn write_path(context: &WriteContext, user_writable: impl FnOnce() -> bool) -> WritePath {
+pub fn write_path(context: &WriteContext, pages: &mut impl Pages) -> WritePath {
     let rule = rule(context.policy);
     let copies = match rule.copies {
         // A sector of a zone cannot be written twice, whatever the policy.
         _ if context.zoned => true,
         Copies::All => true,
         Copies::None => false,
-        Copies::UnlessTrusted => !context.trusted() && user_writable(),
-        Copies::UnlessRejected => !context.rejected() && user_writable(),
+        Copies::UnlessTrusted => !context.trusted() && pages.are_user_writable(),
+        Copies::UnlessRejected => !context.rejected() && pages.are_user_writable(),
     };
-    if copies {
+    // The promise of a payload is the submitter's: such a write is not repaired, so nothing is learned
+    // from it.
+    if copies || rule.learns && !context.payload && pages.have_changer() {
         return WritePath::Copy;
     }
     WritePath::InPlace(CompletionPolicy {

@@ -5,6 +5,7 @@
 use super::{
     completion::{self, CompletionPolicy, Event, Outcome, Suspicion, Verdict},
     counters::Counter,
+    learned::Owner,
     outcome,
     policy::{self, WritePath},
     status,
@@ -60,8 +61,8 @@ pub struct Copied {
 /// Whose tuples a copy went down with.
 #[derive(Clone, Copy)]
 enum Tuples {
-    /// Ours, for data from pages of this class.
-    Ours(mm::Class),
+    /// Ours, for data from pages of this class, and whether their owner is known to change them.
+    Ours(mm::Class, bool),
     /// Those that came from above.
     Forwarded(Payload),
 }
@@ -77,7 +78,7 @@ impl Copied {
 
     fn payload(&self) -> Option<&Payload> {
         match &self.tuples {
-            Tuples::Ours(_) => None,
+            Tuples::Ours(..) => None,
             Tuples::Forwarded(payload) => Some(payload),
         }
     }
@@ -85,9 +86,12 @@ impl Copied {
     /// Counts it, with `bytes` bytes of data.
     pub(super) fn count(&self, filter: &StablePi, bytes: u32) {
         match self.tuples {
-            Tuples::Ours(class) => {
+            Tuples::Ours(class, learned) => {
                 filter.count_write(Counter::Copied, bytes);
                 filter.counters.add(Counter::copied(class), 1);
+                if learned {
+                    filter.counters.add(Counter::CopiedLearned, 1);
+                }
             }
             Tuples::Forwarded(_) => filter.count_write(Counter::Forwarded, bytes),
         }
@@ -124,20 +128,54 @@ pub(super) fn map(
     if payload.is_some() && !(as_made && filter.profile.stored) {
         return io.end(Status::IOERR);
     }
-    let mut owner = None;
-    let path = policy::write_path(&filter.context(as_made, payload.is_some()), || {
-        owner
-            .insert(io.owner(0, io.data_bytes()))
-            .class()
-            .is_user_writable()
-    });
+    let mut pages = Pages {
+        filter,
+        io: &io,
+        owner: None,
+        learned: false,
+    };
+    let path = policy::write_path(&filter.context(as_made, payload.is_some()), &mut pages);
     match (path, payload) {
         (WritePath::InPlace(policy), _) => in_place(filter, io, &to, payload, policy),
         (WritePath::Copy, None) => {
-            let owner = owner.unwrap_or_else(|| io.owner(0, io.data_bytes()));
-            copy(filter, io, &to, owner.class())
+            let tuples = Tuples::Ours(pages.owner().class(), pages.learned);
+            copy(filter, io, &to, tuples)
         }
         (WritePath::Copy, Some(payload)) => copy_with_payload(filter, io, &to, &payload),
+    }
+}
+
+/// The pages of a write, as far as they have been looked at.
+struct Pages<'f, 'p, 'a> {
+    filter: &'f StablePi,
+    io: &'p Io<'a, StablePi, Submitting>,
+    owner: Option<mm::Owner>,
+    /// The owner is known to change them.
+    learned: bool,
+}
+
+impl Pages<'_, '_, '_> {
+    fn owner(&mut self) -> &mm::Owner {
+        let io = self.io;
+        self.owner
+            .get_or_insert_with(|| io.owner(0, io.data_bytes()))
+    }
+}
+
+impl policy::Pages for Pages<'_, '_, '_> {
+    fn are_user_writable(&mut self) -> bool {
+        self.owner().class().is_user_writable()
+    }
+
+    #[inline]
+    fn have_changer(&mut self) -> bool {
+        // Almost always, and a load from a line that nobody writes then.
+        if self.filter.learned.is_empty() {
+            return false;
+        }
+        let owner = Owner::of(self.owner(), &Submitter::current());
+        self.learned = owner.is_some_and(|owner| self.filter.is_changer(owner));
+        self.learned
     }
 }
 
@@ -177,14 +215,16 @@ fn copy(
     filter: &StablePi,
     mut io: Io<'_, StablePi, Submitting>,
     to: &Region<'_>,
-    class: mm::Class,
+    tuples: Tuples,
 ) -> Mapped {
     let copy = match io.copy_and_generate(to) {
         Ok(copy) => copy,
         Err(status) => return io.end(status),
     };
-    io.state().state = filter.copied(to, Tuples::Ours(class));
-    trace::copy(&filter.extent(to, copy.bytes()), class, false);
+    io.state().state = filter.copied(to, tuples);
+    if let Tuples::Ours(class, _) = tuples {
+        trace::copy(&filter.extent(to, copy.bytes()), class, false);
+    }
     io.submit_copy(copy, to)
 }
 
@@ -373,6 +413,9 @@ impl<P: Deferred> DeferredWrite<'_, '_, '_, P> {
         self.filter
             .owners
             .report_change(self.filter, &extent, change, &self.written.submitter);
+        if let Some(owner) = Owner::of(&change.owner, &self.written.submitter) {
+            self.filter.learn_change(owner, &self.written.submitter);
+        }
     }
 }
 

@@ -8,11 +8,11 @@
 
 . "$(dirname "$0")/lib.sh"
 
-order='policy verify recheck profile interval below trust writes intervals in_place copied copied_kernel
-copied_waits copied_cache copied_anon copied_pinned copied_foreign forwarded rechecked retried
+order='policy verify recheck profile interval below trust learned writes intervals in_place copied copied_kernel
+copied_waits copied_cache copied_anon copied_pinned copied_foreign copied_learned forwarded rechecked retried
 unstable blameless repaired unrepaired reads_verified false_alarms corrupt reads_waited
 reads_unsettled'
-counts=${order#*trust }
+counts=${order#*learned }
 
 # fields: every key of the status line is a variable of that name.
 fields() {
@@ -50,6 +50,7 @@ counted() {
 sums() {
 	holds "$writes == $in_place + $copied + $forwarded" &&
 		holds "$copied == $copied_kernel + $copied_waits + $copied_cache + $copied_anon + $copied_pinned + $copied_foreign" &&
+		holds "$copied_learned <= $copied" &&
 		holds "$unstable + $blameless == $repaired + $unrepaired" &&
 		holds "$unstable + $blameless <= $in_place && $rechecked <= $in_place" &&
 		holds "$false_alarms + $corrupt + $reads_unsettled <= $reads_verified" &&

@@ -126,7 +126,7 @@ class Log:
 
 NEAR = """0 1 2 3 6 7 00 01 +1 -1 1.0 0x 0x1 1_000 1e3 policy policy: policy:auto policy:Copy
 policy:copy policy:copy:copy policy=copy policy:automatic policy:detect waits waits: waits:1
-waits:on recheck:yes recheck:off verify verify: verify:auto verify:off verify:on VERIFY:on
+waits:on recheck:yes recheck:off learn learn: learn:on learn:off learn:auto verify verify: verify:auto verify:off verify:on VERIFY:on
 app_tag: app_tag:0x app_tag:0X1 app_tag:0xffff app_tag:0xfffe app_tag:65535 app_tag:65534
 app_tag:65536 app_tag:0x10000 app_tag:-1 app_tag:+1 app_tag:0x+1 app_tag:0x0x1 app_tag:ff
 app_tag:000000000000000000000000000042 app_tag:18446744073709551616 passthrough passthrough:
@@ -276,7 +276,7 @@ class Generator:
         return [(start % U64, length % U64, kind, self.join(words)) for start, length, kind, words in lines]
 
     def message(self):
-        name = self.pick(["policy", "policy", "verify", "recheck", "reset", "waits", "trust"])
+        name = self.pick(["policy", "policy", "verify", "recheck", "learn", "reset", "waits", "trust"])
         words = [name.encode()] + ([self.pick(VALUES[name]).encode()] if name in VALUES else [])
         if self.chance(0.6):
             for _ in range(self.pick([1, 1, 2])):

@@ -23,12 +23,12 @@ def record(text):
 POLICIES = ["auto", "optimistic", "copy", "wait", "detect"]
 SWITCHES = ["auto", "on", "off"]
 BOOLS = ["on", "off"]
-KEYS = ["policy", "verify", "waits", "recheck", "trust", "app_tag", "passthrough"]
+KEYS = ["policy", "verify", "waits", "recheck", "trust", "learn", "app_tag", "passthrough"]
 VALUES = {"policy": POLICIES, "verify": BOOLS, "waits": SWITCHES, "recheck": SWITCHES,
-          "trust": SWITCHES}
-LIVE = ["policy", "verify", "recheck"]
+          "trust": SWITCHES, "learn": BOOLS}
+LIVE = ["policy", "verify", "recheck", "learn"]
 COUNTERS = """writes intervals in_place copied copied_kernel copied_waits copied_cache
-copied_anon copied_pinned copied_foreign forwarded rechecked retried unstable blameless
+copied_anon copied_pinned copied_foreign copied_learned forwarded rechecked retried unstable blameless
 repaired unrepaired reads_verified false_alarms corrupt
 reads_waited reads_unsettled""".split()
 
@@ -46,7 +46,7 @@ OFFSET_ALIGNMENT = "offset: not a multiple of the integrity interval"
 RANGE_ALIGNMENT = "start and length: not multiples of the integrity interval"
 BEYOND = "offset: the target reaches beyond the end of the device"
 GAP = "Gap in table"
-NAMES = "not one of policy, verify, recheck, reset"
+NAMES = "not one of policy, verify, recheck, learn, reset"
 NO_VALUE = "a value is missing"
 EXTRA = "more words than it takes"
 WAITS = "waits: cannot be changed live, only by a table"
@@ -75,7 +75,7 @@ def wrong_value(key):
 def unknown(index):
     if index < len(KEYS):
         return f"optional argument {index + 1} is unknown"
-    return "an optional argument behind the seventh is unknown"
+    return "an optional argument behind the eighth is unknown"
 
 
 ACCEPTED = "accepted"
@@ -231,6 +231,7 @@ class Target:
         self.required = said.get("verify") == "on"
         self.recheck = said.get("recheck", "auto")
         self.trust = said.get("trust", "auto")
+        self.learn = said.get("learn", "on")
         self.waits = said.get("waits", "auto")
         self.app_tag = said.get("app_tag", 0)
         self.passthrough = "passthrough" in said
@@ -246,6 +247,8 @@ class Target:
             args.append(f"recheck:{self.recheck}")
         if self.trust != "auto":
             args.append(f"trust:{self.trust}")
+        if self.learn != "on":
+            args.append(f"learn:{self.learn}")
         if self.app_tag:
             args.append(f"app_tag:0x{self.app_tag:04x}")
         if self.passthrough:
@@ -265,7 +268,7 @@ class Target:
         return (f"policy:{self.policy} verify:{self.verify} "
                 f"recheck:{'on' if self.rechecks() else 'off'} "
                 f"profile:{self.disk.profile or 'none'} interval:{self.disk.interval} "
-                f"below:same trust:{'on' if self.trusted() else 'off'} "
+                f"below:same trust:{'on' if self.trusted() else 'off'} learned:0 "
                 f"writes:{self.writes}")
 
     def take(self, line):

@@ -93,6 +93,14 @@ pub fn read_mismatch(extent: &Extent, mismatch: &pi::Mismatch) {
     unsafe { bindings::sp_trace_read_mismatch(&extent.0, &expected, &actual) }
 }
 
+/// `stable_pi:learn`: the writes of a file, of this device and inode, or without one of a process to
+/// `device` are copied from now on (`copied`), or go in place again. Any context.
+pub fn learn(device: u32, file: Option<(u32, u64)>, process: i32, copied: bool) {
+    let (s_dev, ino) = file.unwrap_or_default();
+    // SAFETY: The event only reads what it is given.
+    unsafe { bindings::sp_trace_learn(device, s_dev, ino, process, copied) }
+}
+
 /// `stable_pi:false_alarm`: a read did not match because an application changed the memory that it went
 /// to. Any context.
 pub fn false_alarm(extent: &Extent) {

@@ -27,6 +27,7 @@ fn defaults() -> Args {
         waits: Switch::Auto,
         recheck: Switch::Auto,
         trust: Switch::Auto,
+        learn: true,
         app_tag: 0,
         passthrough: false,
     }
@@ -55,12 +56,13 @@ fn what_is_the_default_is_not_printed_but_for_the_policy() {
         waits: Switch::Off,
         recheck: Switch::On,
         trust: Switch::Off,
+        learn: false,
         app_tag: 0x2a,
         passthrough: true,
     };
     assert_eq!(
         all.to_string(),
-        "2048 7 policy:wait verify:off waits:off recheck:on trust:off app_tag:0x002a passthrough"
+        "2048 8 policy:wait verify:off waits:off recheck:on trust:off learn:off app_tag:0x002a passthrough"
     );
 }
 

@@ -7,9 +7,8 @@ use core::num::NonZeroU8;
 use filter::{
     args::{Policy, Switch},
     completion::{in_pieces, CompletionPolicy, OnMismatch, Outcome}, //
-    policy::{write_path, WriteContext, WritePath},
+    policy::{write_path, Pages, WriteContext, WritePath},
 };
-use std::cell::Cell;
 
 /// A failure for another reason.
 const OTHER: Outcome = Outcome::Other(NonZeroU8::new(10).unwrap());
@@ -124,6 +123,33 @@ fn word(value: bool, yes: &'static str, no: &'static str) -> &'static str {
     }
 }
 
+/// Pages that are asked so often, and say so.
+struct Asked {
+    user_writable: bool,
+    changer: bool,
+    looks: [u32; 2],
+}
+
+fn pages(user_writable: bool, changer: bool) -> Asked {
+    Asked {
+        user_writable,
+        changer,
+        looks: [0; 2],
+    }
+}
+
+impl Pages for Asked {
+    fn are_user_writable(&mut self) -> bool {
+        self.looks[0] += 1;
+        self.user_writable
+    }
+
+    fn have_changer(&mut self) -> bool {
+        self.looks[1] += 1;
+        self.changer
+    }
+}
+
 /// What is trusted: what is known to be right, unless the administrator knows better.
 fn trusts(trust: Switch, passes: bool) -> bool {
     match trust {
@@ -155,7 +181,7 @@ fn the_decision_table_is_what_is_decided() {
             let recheck = SWITCHES.iter().position(|s| *s == context.recheck).unwrap();
             let expected = look_up(case, recheck);
             assert_eq!(
-                write_path(&context, || user_writable),
+                write_path(&context, &mut pages(user_writable, false)),
                 expected,
                 "{context:?} {user_writable}"
             );
@@ -168,13 +194,32 @@ fn the_decision_table_is_what_is_decided() {
 #[test]
 fn pages_are_looked_at_only_where_that_decides() {
     for_each_facts(|context| {
-        let looks = Cell::new(0);
-        write_path(&context, || {
-            looks.set(looks.get() + 1);
-            true
-        });
-        let matters = write_path(&context, || false) != write_path(&context, || true);
-        assert_eq!(looks.get(), u32::from(matters), "{context:?}");
+        let path = |writable, changer| {
+            let mut pages = pages(writable, changer);
+            (write_path(&context, &mut pages), pages.looks)
+        };
+        let (path_of_user, looks) = path(true, false);
+        let matters = path(false, false).0 != path_of_user;
+        assert_eq!(looks[0], u32::from(matters), "{context:?}");
+    });
+}
+
+/// With `auto`, whatever would go in place with the target's own tuples is copied if its owner is known
+/// to change it, and only of such a write it is asked.
+#[test]
+fn what_is_known_to_change_is_copied_with_auto() {
+    for_each_facts(|context| {
+        for user_writable in BOTH {
+            let (mut stays, mut changes) =
+                (pages(user_writable, false), pages(user_writable, true));
+            let path = write_path(&context, &mut stays);
+            let learned = write_path(&context, &mut changes);
+            let in_place = path != WritePath::Copy;
+            let asks = context.policy == Policy::Auto && in_place && !context.payload;
+            assert_eq!(stays.looks[1], u32::from(asks), "{context:?}");
+            let expected = if asks { WritePath::Copy } else { path };
+            assert_eq!(learned, expected, "{context:?}");
+        }
     });
 }
 
@@ -183,7 +228,7 @@ fn a_zoned_device_gets_copies_only() {
     for_each_facts(|context| {
         if context.zoned {
             assert_eq!(
-                write_path(&context, || unreachable!()),
+                write_path(&context, &mut pages(false, false)),
                 WritePath::Copy,
                 "{context:?}"
             );

@@ -22,32 +22,32 @@ const REFUSED: &[(&[&str], Refusal, &str)] = &[
     (
         &[],
         Refusal::Unknown,
-        "not one of policy, verify, recheck, reset",
+        "not one of policy, verify, recheck, learn, reset",
     ),
     (
         &[""],
         Refusal::Unknown,
-        "not one of policy, verify, recheck, reset",
+        "not one of policy, verify, recheck, learn, reset",
     ),
     (
         &["Policy", "copy"],
         Refusal::Unknown,
-        "not one of policy, verify, recheck, reset",
+        "not one of policy, verify, recheck, learn, reset",
     ),
     (
         &["policy:copy"],
         Refusal::Unknown,
-        "not one of policy, verify, recheck, reset",
+        "not one of policy, verify, recheck, learn, reset",
     ),
     (
         &["app_tag", "1"],
         Refusal::Unknown,
-        "not one of policy, verify, recheck, reset",
+        "not one of policy, verify, recheck, learn, reset",
     ),
     (
         &["passthrough"],
         Refusal::Unknown,
-        "not one of policy, verify, recheck, reset",
+        "not one of policy, verify, recheck, learn, reset",
     ),
     (
         &["waits", "on"],
@@ -57,6 +57,7 @@ const REFUSED: &[(&[&str], Refusal, &str)] = &[
     (&["policy"], Refusal::Missing, "a value is missing"),
     (&["verify"], Refusal::Missing, "a value is missing"),
     (&["recheck"], Refusal::Missing, "a value is missing"),
+    (&["learn"], Refusal::Missing, "a value is missing"),
     (
         &["policy", "copy", "copy"],
         Refusal::Extra,
@@ -97,6 +98,11 @@ const REFUSED: &[(&[&str], Refusal, &str)] = &[
         Refusal::Recheck,
         "recheck: not one of auto, on, off",
     ),
+    (
+        &["learn", "auto"],
+        Refusal::Learn,
+        "learn: not one of on, off",
+    ),
 ];
 
 #[test]
@@ -119,14 +125,15 @@ fn number(refusal: Refusal) -> usize {
         Refusal::Recheck => 6,
         Refusal::Waits => 7,
         Refusal::Trust => 8,
-        Refusal::OptimisticWithoutTrust => 9,
+        Refusal::Learn => 9,
+        Refusal::OptimisticWithoutTrust => 10,
     }
 }
 
 #[test]
 fn there_is_a_message_for_every_refusal_and_a_text_of_its_own() {
     let numbers: BTreeSet<usize> = REFUSED.iter().map(|(_, r, _)| number(*r)).collect();
-    assert_eq!(numbers, (1..9).collect());
+    assert_eq!(numbers, (1..10).collect());
     let texts: BTreeSet<&str> = REFUSED.iter().map(|(_, _, text)| *text).collect();
     assert_eq!(texts.len(), numbers.len());
     assert!(!texts.contains(Refusal::VerifyWithoutProfile.text()));
@@ -188,6 +195,7 @@ proptest! {
             Message::Policy(policy) => prop_assert_eq!(args.policy, policy),
             Message::Verify(verify) => prop_assert_eq!(args.verify, Some(verify)),
             Message::Recheck(recheck) => prop_assert_eq!(args.recheck, recheck),
+            Message::Learn(learn) => prop_assert_eq!(args.learn, learn),
             Message::Reset => prop_assert!(false),
         }
     }

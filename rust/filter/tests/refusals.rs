@@ -116,7 +116,12 @@ const LINES: &[(&str, Refusal, &str)] = &[
     (
         "/dev/sda 0 8 policy:copy verify:on waits:on recheck:on trust:on app_tag:1 passthrough x",
         Refusal::Unknown(7),
-        "an optional argument behind the seventh is unknown",
+        "optional argument 8 is unknown",
+    ),
+    (
+        "/dev/sda 0 9 policy:copy verify:on waits:on recheck:on trust:on learn:on app_tag:1 passthrough x",
+        Refusal::Unknown(8),
+        "an optional argument behind the eighth is unknown",
     ),
     (
         "/dev/sda 0 2 policy:copy policy:copy",
@@ -147,6 +152,16 @@ const LINES: &[(&str, Refusal, &str)] = &[
         "/dev/sda 0 2 trust:on trust:on",
         Refusal::Twice(Key::Trust),
         "trust: given twice",
+    ),
+    (
+        "/dev/sda 0 2 learn:on learn:off",
+        Refusal::Twice(Key::Learn),
+        "learn: given twice",
+    ),
+    (
+        "/dev/sda 0 1 learn:auto",
+        Refusal::Value(Key::Learn),
+        "learn: not one of on, off",
     ),
     (
         "/dev/sda 0 2 app_tag:0 app_tag:0",
@@ -322,6 +337,7 @@ fn number(refusal: Refusal) -> usize {
         Key::AppTag => 4,
         Key::Passthrough => 5,
         Key::Trust => 6,
+        Key::Learn => 7,
     };
     match refusal {
         Refusal::Missing => 0,
@@ -330,10 +346,10 @@ fn number(refusal: Refusal) -> usize {
         Refusal::CountMismatch => 3,
         Refusal::VerifyWithoutProfile => 4,
         Refusal::PassthroughWithoutProfile => 5,
-        Refusal::Unknown(i) => 6 + i.min(7),
-        Refusal::Twice(k) => 14 + key(k),
-        Refusal::Value(k) => 21 + key(k),
-        Refusal::OptimisticWithoutTrust => 28,
+        Refusal::Unknown(i) => 6 + i.min(8),
+        Refusal::Twice(k) => 15 + key(k),
+        Refusal::Value(k) => 23 + key(k),
+        Refusal::OptimisticWithoutTrust => 31,
     }
 }
 
@@ -346,7 +362,7 @@ fn there_is_a_line_for_every_refusal_and_a_text_of_its_own() {
             .chain(LINES_WITHOUT_TRUST)
     };
     let numbers: BTreeSet<usize> = lines().map(|(_, r, _)| number(*r)).collect();
-    assert_eq!(numbers, (0..29).collect());
+    assert_eq!(numbers, (0..32).collect());
     let texts: BTreeSet<&str> = lines().map(|(_, _, text)| *text).collect();
     assert_eq!(texts.len(), numbers.len());
 }
@@ -371,7 +387,7 @@ fn each_text_is_in_the_manual() {
             " given twice" => section.contains(&format!("``{first}:``")) || first == "policy",
             _ if first.starts_with("optional argument") => {
                 let number = first.split(' ').nth(2).and_then(|n| n.parse().ok());
-                number.is_some_and(|n| (1..=7).contains(&n)) && section.contains("and 2 to 7\n")
+                number.is_some_and(|n| (1..=8).contains(&n)) && section.contains("and 2 to 8\n")
             }
             _ => section.contains(&format!("``{text}``")),
         };

@@ -66,12 +66,12 @@ status_of() {
 # What a status line counts.
 counter_names=(
 	writes intervals in_place copied copied_kernel copied_waits copied_cache copied_anon
-	copied_pinned copied_foreign forwarded rechecked retried unstable blameless repaired
+	copied_pinned copied_foreign copied_learned forwarded rechecked retried unstable blameless repaired
 	unrepaired reads_verified false_alarms corrupt reads_waited reads_unsettled
 )
 # shellcheck disable=SC2034 # what counters sets
 declare writes intervals in_place copied copied_kernel copied_waits copied_cache copied_anon \
-	copied_pinned copied_foreign forwarded rechecked retried unstable blameless repaired \
+	copied_pinned copied_foreign copied_learned forwarded rechecked retried unstable blameless repaired \
 	unrepaired reads_verified false_alarms corrupt reads_waited reads_unsettled
 
 # counters NAME: sets the shell variables of these names; of several targets to the

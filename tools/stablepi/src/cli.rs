@@ -152,6 +152,9 @@ pub struct Open {
     /// Whether writes in place are compared once more [the target's default: auto].
     #[arg(long)]
     pub recheck: Option<Switch>,
+    /// Whether it is learned who changes pages [the target's default: on].
+    #[arg(long)]
+    pub learn: Option<OnOff>,
     /// The application tag to write, such as 7 or 0x1234.
     #[arg(long, value_name = "TAG")]
     pub app_tag: Option<String>,
@@ -189,7 +192,7 @@ pub struct Close {
 #[derive(Args)]
 #[command(arg_required_else_help = true)]
 #[command(group(ArgGroup::new("changes").required(true).multiple(true)
-    .args(["policy", "verify", "recheck", "reset", "messages"])))]
+    .args(["policy", "verify", "recheck", "learn", "reset", "messages"])))]
 pub struct Change {
     /// The name of the stable-pi device.
     pub name: String,
@@ -202,6 +205,9 @@ pub struct Change {
     /// Whether writes in place are compared once more.
     #[arg(long)]
     pub recheck: Option<Switch>,
+    /// Whether it is learned who changes pages.
+    #[arg(long)]
+    pub learn: Option<OnOff>,
     /// All counters are 0.
     #[arg(long)]
     pub reset: bool,

@@ -13,7 +13,7 @@ use filter::{
         look, repair, send_private, CompletionPolicy, Event, OnMismatch, Outcome, Verdict, RETRIES,
         TRIES,
     }, //
-    policy::{write_path, WriteContext, WritePath},
+    policy::{write_path, Pages, WriteContext, WritePath},
 };
 use std::collections::HashSet;
 
@@ -346,6 +346,19 @@ fn in_a_merged_request_only_the_changed_are_blamed() {
     assert!(innocent > 100, "only {innocent} of {behaviours}");
 }
 
+/// Pages of which it is known whether user space changes them, of an owner that is not known yet.
+struct Changed(bool);
+
+impl Pages for Changed {
+    fn are_user_writable(&mut self) -> bool {
+        self.0
+    }
+
+    fn have_changer(&mut self) -> bool {
+        false
+    }
+}
+
 /// All that is wrong with a write whose way the policy decides. `user_writable`: user space changes its
 /// data.
 fn decided(context: WriteContext, device: Device, user_writable: bool) -> HashSet<Wrong> {
@@ -363,7 +376,7 @@ fn decided(context: WriteContext, device: Device, user_writable: bool) -> HashSe
     };
     for_each(|choices| {
         let mut model = Model::new(choices, setup);
-        let result = match write_path(&context, || user_writable) {
+        let result = match write_path(&context, &mut Changed(user_writable)) {
             WritePath::Copy => match model.begin_copy() {
                 // There is no second time in a zone.
                 Outcome::Protection if !context.zoned => send_private(&mut model),

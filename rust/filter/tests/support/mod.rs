@@ -47,6 +47,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
         waits: Switch::Auto,
         recheck: Switch::Auto,
         trust: Switch::Auto,
+        learn: true,
         app_tag: 0,
         passthrough: false,
     };
@@ -65,6 +66,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
             ("waits", Key::Waits),
             ("recheck", Key::Recheck),
             ("trust", Key::Trust),
+            ("learn", Key::Learn),
             ("app_tag", Key::AppTag),
             ("passthrough", Key::Passthrough),
         ]
@@ -86,6 +88,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
             Key::Waits => args.waits = among(&SWITCHES, value).ok_or(wrong)?,
             Key::Recheck => args.recheck = among(&SWITCHES, value).ok_or(wrong)?,
             Key::Trust => args.trust = among(&SWITCHES, value).ok_or(wrong)?,
+            Key::Learn => args.learn = among(&BOOLS, value).ok_or(wrong)?,
             Key::AppTag => args.app_tag = tag(value).ok_or(wrong)?,
             Key::Passthrough => args.passthrough = true,
         }
@@ -100,7 +103,11 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
 /// the value.
 pub fn message_oracle(words: &[&str]) -> Result<Message, message::Refusal> {
     let name = *words.first().ok_or(message::Refusal::Unknown)?;
-    if !["policy", "verify", "recheck", "reset", "waits", "trust"].contains(&name) {
+    if ![
+        "policy", "verify", "recheck", "learn", "reset", "waits", "trust",
+    ]
+    .contains(&name)
+    {
         return Err(message::Refusal::Unknown);
     }
     if name == "waits" {
@@ -127,6 +134,9 @@ pub fn message_oracle(words: &[&str]) -> Result<Message, message::Refusal> {
         "recheck" => among(&SWITCHES, words[1])
             .map(Message::Recheck)
             .ok_or(message::Refusal::Recheck),
+        "learn" => among(&BOOLS, words[1])
+            .map(Message::Learn)
+            .ok_or(message::Refusal::Learn),
         _ => Ok(Message::Reset),
     }
 }
@@ -163,18 +173,28 @@ pub fn args() -> impl Strategy<Value = Args> {
     let switch = || prop::sample::select(SWITCHES.map(|(_, s)| s).to_vec());
     (
         (any::<u64>(), policy(), any::<Option<bool>>()),
-        (switch(), switch(), switch(), 0..0xffff_u16, any::<bool>()),
+        (
+            switch(),
+            switch(),
+            switch(),
+            any::<bool>(),
+            0..0xffff_u16,
+            any::<bool>(),
+        ),
     )
         .prop_map(
-            |((offset, policy, verify), (waits, recheck, trust, app_tag, passthrough))| Args {
-                offset,
-                policy,
-                verify,
-                waits,
-                recheck,
-                trust,
-                app_tag,
-                passthrough,
+            |((offset, policy, verify), (waits, recheck, trust, learn, app_tag, passthrough))| {
+                Args {
+                    offset,
+                    policy,
+                    verify,
+                    waits,
+                    recheck,
+                    trust,
+                    learn,
+                    app_tag,
+                    passthrough,
+                }
             },
         )
 }
@@ -199,11 +219,12 @@ pub fn valid_line() -> impl Strategy<Value = Vec<String>> {
         option("waits", &SWITCHES),
         option("recheck", &SWITCHES),
         option("trust", &SWITCHES),
+        option("learn", &BOOLS),
         app_tag,
     )
-        .prop_map(|(a, b, c, d, e, f)| vec![a, b, c, d, e, f, String::from("passthrough")]);
+        .prop_map(|(a, b, c, d, e, f, g)| vec![a, b, c, d, e, f, g, String::from("passthrough")]);
     let options = options
-        .prop_flat_map(|all| prop::sample::subsequence(all, 0..=7))
+        .prop_flat_map(|all| prop::sample::subsequence(all, 0..=8))
         .prop_shuffle();
     (any::<u64>(), options, any::<bool>()).prop_map(|(offset, options, count)| {
         let mut words = vec![String::from("/dev/sda"), offset.to_string()];
@@ -221,6 +242,7 @@ pub fn valid_message() -> impl Strategy<Value = Vec<String>> {
         3 => option("policy", &POLICIES),
         2 => option("verify", &BOOLS),
         2 => option("recheck", &SWITCHES),
+        2 => option("learn", &BOOLS),
         1 => Just(String::from("reset")),
     ]
     .prop_map(|message| message.split(':').map(String::from).collect())
@@ -278,6 +300,8 @@ fn word() -> impl Strategy<Value = String> {
         "recheck:yes",
         "recheck:off",
         "trust:on",
+        "learn:on",
+        "learn:auto",
         "trust:",
         "trust",
         "app_tag:",

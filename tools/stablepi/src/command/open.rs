@@ -27,6 +27,7 @@ pub fn open(args: &cli::Open, json: bool) -> Outcome {
     add("verify", args.verify.map(word));
     add("waits", args.waits.map(word));
     add("recheck", args.recheck.map(word));
+    add("learn", args.learn.map(word));
     add("app_tag", args.app_tag.clone());
     arguments.extend(args.passthrough.then(|| "passthrough".to_string()));
     arguments.extend(args.arguments.iter().cloned());
@@ -184,6 +185,7 @@ pub fn change(args: &cli::Change, json: bool) -> Outcome {
     messages.extend(args.policy.map(|p| format!("policy {}", word(p))));
     messages.extend(args.verify.map(|v| format!("verify {}", word(v))));
     messages.extend(args.recheck.map(|r| format!("recheck {}", word(r))));
+    messages.extend(args.learn.map(|l| format!("learn {}", word(l))));
     messages.extend(args.messages.iter().cloned());
     messages.extend(args.reset.then(|| "reset".to_string()));
     for message in &messages {

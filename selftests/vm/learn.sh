@@ -1,0 +1,151 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# learn.sh: the policy `auto` learns who changes pages, copies the writes of those and of nobody else,
+# and forgets them. The decisions are tested on the host, in rust/filter/tests/learn.rs; here is
+# who an owner is, and what is said.
+#
+# timeout: 240
+# covers: rust/filter rust/mm/class.rs rust/block/submitter.rs rust/block/integrity
+
+. "$(dirname "$0")/lib.sh"
+
+# Names of their own in the trace.
+cp "$loads" "$work/mutator" && cp "$loads" "$work/calm" || bail "loads cannot be copied"
+
+# mutates [WRITES]: of a process that changes all of its buffers all the time, traced. Sets the
+# counters. The process ends.
+mutates() {
+	must dmsetup message t 0 reset
+	must trace_on stable_pi:learn stable_pi:copy
+	log_mark
+	loads="$work/mutator" load direct --path /dev/mapper/t --size 1M --jobs 1 --depth 16 --seconds 60 --op-limit "${1:-600}"
+	learned=$(status_of t learned)
+	trace_off
+	counters t
+	note "learned $learned, of $writes writes $copied copied, $unstable changed"
+	note "$(grep ' learn: ' "$work/trace")"
+}
+
+# turned FILE PROCESS COPIED: so often was that traced.
+turned() {
+	traced " learn: $top inode $1 process $2 $3\$"
+}
+
+# copied_of COMM: how many copies from the start threads of this name have had made.
+copied_of() {
+	grep -E "^ *$1-[0-9]" "$work/trace" | grep -c ' copy: .* class pinned$' || :
+}
+
+make_disk dev_size_mb=32 dif=1 dix=1 guard=0 "${window[@]}"
+ok "the module loads" load_module
+any='[0-9]+'
+
+# The disk checks before it takes the data, so each write is compared once more.
+# The control.
+protect recheck:on learn:off
+top=$(tr : , <"$(sysfs_of t)/dev")
+mutates
+ok "learn:off: writes change, all go in place" holds "$failed == 0 && $unstable > 16 && $in_place == $writes"
+ok "learn:off: nothing is learned" is "$learned $copied_learned $(traced ' learn: ')" "0 0 0"
+must unmap t
+
+protect recheck:on
+mutates
+ok "who changes pages is copied" holds "$failed == 0 && $copied_learned * 10 >= $writes * 7 && $copied == $copied_learned"
+ok "and hardly repaired any more" holds "$repaired * 10 < $writes && $unrepaired == 0"
+ok "the event names the process" holds "$(turned 0,0:0 "$any" copied) >= 1"
+process=$(sed -nE 's/.* learn: .* process ([0-9]+) copied/\1/p' "$work/trace" | head -n 1)
+ok "a line in the log does, too" is \
+	"$(new_log | grep -cE "stable-pi ${top/,/:}: process $process \((mutator|iou-wrk-$process)\) changes memory under its writes: they are copied now\$")" 1
+
+# The process has ended, and the number of who is known is that of now.
+none_is_known() {
+	[ "$(status_of t learned)" = 0 ]
+}
+ok "who does not write any more is forgotten" wait_for 15 none_is_known
+
+# One that changes, and fifteen that do not, side by side.
+must dmsetup message t 0 reset
+must trace_on stable_pi:learn stable_pi:copy
+for i in {1..15}; do
+	"$work/calm" direct --path /dev/mapper/t --start $((i * 1048576)) --size 1M --jobs 1 --depth 2 --seconds 60 \
+		--op-limit 40 --no-mutate --verify --seed "$i" >"$work/calm.$i" 2>&1 &
+done
+loads="$work/mutator" load direct --path /dev/mapper/t --size 1M --jobs 1 --depth 16 --seconds 60 --op-limit 1200
+wait
+trace_off
+counters t
+mutator_writes=$done_writes calm_writes=0
+for i in {1..15}; do
+	outcome=$(<"$work/calm.$i")
+	set_fields calm=writes calm_failed=failed mismatched unreadable
+	holds "$calm > 0 && $calm_failed == 0 && $mismatched == 0 && $unreadable == 0" >/dev/null && calm_writes=$((calm_writes + calm))
+done
+ok "side by side: fifteen do not change pages" holds "$calm_writes >= 15 * 40"
+ok "side by side: the sixteenth does, and is copied" holds "$copied_learned * 10 >= $mutator_writes * 7"
+ok "side by side: nothing of the fifteen is" holds "$copied == $copied_learned && $copied < $mutator_writes && $(copied_of calm) == 0"
+
+# Live. ---------------------------------------------------------------------------
+must trace_on stable_pi:learn
+must dmsetup message t 0 learn off
+trace_off
+ok "learn off: forgets" is "$(status_of t learned) $(($(turned 0,0:0 "$any" 'in place') > 0))" "0 1"
+ok "learn off: the table says so" is "$(dmsetup table t | cut -d' ' -f5-)" "0 3 policy:auto recheck:on learn:off"
+mutates 200
+ok "learn off: nothing is copied" holds "$copied == 0 && $learned == 0"
+must dmsetup message t 0 learn on
+must dmsetup message t 0 policy optimistic
+mutates 200
+ok "policy optimistic: nothing is copied" holds "$copied == 0 && $learned == 0 && $unstable > 0"
+must dmsetup message t 0 policy auto
+mutates 400
+ok "learn on, policy auto: it learns" holds "$copied_learned > 0"
+must unmap t
+
+# Files. --------------------------------------------------------------------------
+wipe
+protect recheck:on
+must modprobe ext4
+must mkfs.ext4 -q -F -O ^has_journal -E nodiscard,lazy_itable_init=0 /dev/mapper/t
+must mount_at "$mnt" -t ext4 /dev/mapper/t
+must mkdir "$mnt/maps"
+must trace_on stable_pi:learn
+for i in 1 2 3 4 5; do
+	load mmap --dir "$mnt/maps" --files 1 --threads 8 --seconds 60 --op-limit 40 --file-size 256K --stores 512
+	counters t
+	((copied_learned == 0)) || break
+done
+trace_off
+note "$(grep ' learn: ' "$work/trace")"
+file=$(stat -c '%Hd,%Ld:%i' "$mnt"/maps/*)
+ok "page cache: the writes of a file are copied" holds "$failed == 0 && $copied_learned > 0 && $copied_learned == $copied_cache"
+ok "page cache: the event names the file" holds "$(turned "$file" 0 copied) >= 1"
+ok "page cache: and nobody else" is "$(traced ' learn: .* copied$')" "$(turned "$file" 0 copied)"
+# rewrite FILE COUNT: a page of it, written so often.
+rewrite() {
+	python3 -S - "$@" <<-'END'
+		import os, sys
+		fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_DSYNC)
+		for _ in range(int(sys.argv[2])):
+		    os.pwrite(fd, bytes(4096), 0)
+	END
+}
+must rewrite "$mnt/other" 20
+must dmsetup message t 0 reset
+must rewrite "$mnt/other" 20
+counters t
+ok "page cache: another file goes in place" holds "$in_place >= 20 && $copied_learned == 0"
+must trace_on stable_pi:learn
+i=0
+while [ "$(status_of t learned)" != 0 ] && ((i++ < 40)); do
+	must rewrite "$mnt"/maps/* 128
+done
+trace_off
+note "after $i rounds: $(grep ' learn: ' "$work/trace")"
+ok "page cache: the file is forgotten when it does not change any more" is "$(turned "$file" 0 'in place')" 1
+must umount_all
+must unmap t
+
+ok "all can be read" reads_back
+finish
