@@ -3,7 +3,7 @@
 //! What an I/O carries for its metadata, and what can be done with it in more than one phase.
 
 use super::{
-    metadata::Metadata,
+    metadata::{Metadata, Room},
     pool::AllocMode,
     private::{self, PrivateBio},
     region::Attached,
@@ -57,6 +57,7 @@ impl<S: Default> Default for IoData<S> {
         Self {
             metadata: IoMetadata {
                 payload: Opaque::uninit(),
+                room: Opaque::uninit(),
                 buffer: None,
                 attached: None,
                 hasty: false,
@@ -77,6 +78,9 @@ struct IoMetadata {
     /// What is attached to a bio while that is in flight.
     #[pin]
     payload: Opaque<bindings::sp_payload>,
+    /// Where `buffer` is if it is small, and used by nothing else.
+    #[pin]
+    room: Opaque<Room>,
     /// The bytes, of which the payload is made.
     buffer: Option<Metadata>,
     /// The I/O's own bio, while it has `payload`, over `buffer`.
@@ -192,9 +196,12 @@ impl<'a, T: Target, P> Io<'a, T, P> {
         }
         if self.buffer().is_none() {
             let len = to.metadata_bytes(bytes);
-            // SAFETY: The buffer is dropped when the I/O ends at the latest, and the pools outlive
-            // that.
-            let buffer = unsafe { Metadata::new(len, &self.pools().metadata, mode) };
+            let pool = &self.pools().metadata;
+            // SAFETY: A field has an address that is not null.
+            let room = unsafe { NonNull::new_unchecked(self.metadata().room.get()) };
+            // SAFETY: The buffer is dropped when the I/O ends at the latest, with the room, which
+            // stays where it is until then, and the pools outlive that. There was no buffer before.
+            let buffer = unsafe { Metadata::new(len, room, pool, mode) };
             *self.metadata().project().buffer = Some(buffer.ok_or(Status::AGAIN)?);
         }
         let room = self.buffer().map_or(0, Metadata::len);
