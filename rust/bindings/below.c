@@ -355,57 +355,44 @@ bool sp_below_defers(const struct sp_below *below)
 }
 
 /*
- * Whether all disks below show @profile now. Any context.
+ * What is below now, as SP_BELOW_ flags. Any context.
  *
- * A mapped device trusts that a bio with a payload has come while it showed a
- * profile, and is asked not to keep such a bio waiting, see sp_payload_hurry().
- * That must not arrive at a driver that draws conclusions from its failure, as md
- * does. So a mapped device over what is not known shows nothing.
- */
-bool sp_below_shows(struct sp_below *below, u64 profile)
-{
-	struct sp_path *path;
-	unsigned int i;
-	bool shows;
-
-	rcu_read_lock();
-	path = rcu_dereference(below->path);
-	shows = path->known || !below->defers;
-	for (i = 0; shows && i < path->n; i++)
-		shows = sp_profile(path->disks[i].disk) == profile;
-	rcu_read_unlock();
-	return shows;
-}
-
-/*
- * Whether an error of a disk below arrives as it was, with no driver in between that
- * acts on it. Any context. What has changed below counts as unknown until it has
- * been looked at, which this leaves to a worker.
+ * SP_BELOW_SHOWS: all disks show @profile. A mapped device trusts that a bio with a
+ * payload has come while it showed a profile, and is asked not to keep such a bio
+ * waiting, see sp_payload_hurry(). That must not arrive at a driver that draws
+ * conclusions from its failure, as md does. So a mapped device over what is not known
+ * shows nothing.
  *
- * Mapped devices are known by their profile: only targets that hand bios on as
- * they are let it through (DM_TARGET_PASSES_INTEGRITY).
+ * SP_BELOW_PASSES: an error of a disk arrives as it was, with no driver in between
+ * that acts on it. What has changed below counts as unknown until it has been looked
+ * at, which this leaves to a worker. Mapped devices are known by their profile: only
+ * targets that hand bios on as they are let it through (DM_TARGET_PASSES_INTEGRITY).
  */
-bool sp_below_passes(struct sp_below *below)
+unsigned int sp_below_now(struct sp_below *below, u64 profile)
 {
-	bool passes, old = false;
+	bool shows, passes, old = false;
 	struct sp_path *path;
 	unsigned int i;
 
 	rcu_read_lock();
 	path = rcu_dereference(below->path);
 	passes = path->known;
+	shows = passes || !below->defers;
 	for (i = 0; i < path->n; i++) {
 		const struct sp_disk *disk = &path->disks[i];
+		u64 its = sp_profile(disk->disk);
 
 		if (disk->slaves && READ_ONCE(disk->slaves->dir.rev) != disk->changes)
 			old = true;
-		if (disk->mapped && !sp_profile(disk->disk))
+		if (disk->mapped && !its)
 			passes = false;
+		if (its != profile)
+			shows = false;
 	}
 	rcu_read_unlock();
 	if (old)
 		schedule_work(&below->work);
-	return passes && !old;
+	return (shows ? SP_BELOW_SHOWS : 0) | (passes && !old ? SP_BELOW_PASSES : 0);
 }
 
 /* As bio_queue_enter() has it, which does not wait for a disk that is gone. */
@@ -418,23 +405,29 @@ static bool sp_is_frozen(struct gendisk *disk)
 }
 
 /*
- * Sleeps while one of the queues below is frozen: its profile may be another one
- * when it is not any more.
+ * Whether all disks below show @profile, as sp_below_now() has it. Sleeps while one of
+ * their queues is frozen: its profile may be another one when it is not any more.
  */
-void sp_below_thaw(struct sp_below *below)
+bool sp_below_shows_thawed(struct sp_below *below, u64 profile)
 {
 	struct gendisk *frozen;
 	struct sp_path *path;
 	unsigned int i;
+	bool shows;
 
 	do {
 		frozen = NULL;
 		rcu_read_lock();
 		path = rcu_dereference(below->path);
+		shows = path->known || !below->defers;
 		for (i = 0; i < path->n && !frozen; i++) {
-			if (sp_is_frozen(path->disks[i].disk)) {
-				frozen = path->disks[i].disk;
-				get_device(disk_to_dev(frozen));
+			struct gendisk *disk = path->disks[i].disk;
+
+			if (sp_is_frozen(disk)) {
+				get_device(disk_to_dev(disk));
+				frozen = disk;
+			} else if (sp_profile(disk) != profile) {
+				shows = false;
 			}
 		}
 		rcu_read_unlock();
@@ -443,4 +436,5 @@ void sp_below_thaw(struct sp_below *below)
 			put_device(disk_to_dev(frozen));
 		}
 	} while (frozen);
+	return shows;
 }

@@ -16,8 +16,13 @@ bool sp_bdev_profile_checks(struct block_device *bdev);
 struct sp_below *sp_below_new(struct block_device *bdev);
 void sp_below_free(struct sp_below *below);
 bool sp_below_defers(const struct sp_below *below);
-bool sp_below_shows(struct sp_below *below, u64 profile);
-bool sp_below_passes(struct sp_below *below);
-void sp_below_thaw(struct sp_below *below);
+
+/* All disks below show the profile. */
+#define SP_BELOW_SHOWS	1U
+/* An error of a disk below arrives as it was. */
+#define SP_BELOW_PASSES	2U
+
+unsigned int sp_below_now(struct sp_below *below, u64 profile);
+bool sp_below_shows_thawed(struct sp_below *below, u64 profile);
 
 #endif /* STABLE_PAGES_BELOW_H */

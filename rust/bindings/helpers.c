@@ -265,7 +265,10 @@ void sp_current_task(struct sp_task *task)
 {
 	task->pid = task_pid_nr(current);
 	task->tgid = task_tgid_nr(current);
-	strscpy_pad((char *)task->comm, current->comm, sizeof(task->comm));
+	BUILD_BUG_ON(sizeof(task->comm) != sizeof(current->comm));
+	/* For each write, so without a search for the end, which is there but while it changes. */
+	memcpy(task->comm, current->comm, sizeof(task->comm));
+	task->comm[sizeof(task->comm) - 1] = 0;
 }
 
 struct page *sp_virt_to_page(const void *addr)

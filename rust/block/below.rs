@@ -38,24 +38,32 @@ impl Below {
         unsafe { bindings::sp_below_defers(self.0.as_ptr()) }
     }
 
-    /// Whether all disks below show the profile with the number `profile`. Any context.
-    pub(super) fn shows(&self, profile: u64) -> bool {
+    /// What is below now, of which `profile` is the number of a profile. Any context.
+    pub(super) fn now(&self, profile: u64) -> BelowNow {
         // SAFETY: By the type invariant.
-        unsafe { bindings::sp_below_shows(self.0.as_ptr(), profile) }
+        let flags = unsafe { bindings::sp_below_now(self.0.as_ptr(), profile) };
+        BelowNow {
+            shows: flags & bindings::SP_BELOW_SHOWS != 0,
+            passes: flags & bindings::SP_BELOW_PASSES != 0,
+        }
     }
 
-    /// Whether an error of a disk below arrives as it was, and no driver in between acts on it. Any
-    /// context.
-    pub(super) fn passes(&self) -> bool {
+    /// Whether all disks below show the profile with the number `profile`. Sleeps while a queue below
+    /// is frozen.
+    pub(super) fn shows_thawed(&self, profile: u64) -> bool {
         // SAFETY: By the type invariant.
-        unsafe { bindings::sp_below_passes(self.0.as_ptr()) }
+        unsafe { bindings::sp_below_shows_thawed(self.0.as_ptr(), profile) }
     }
+}
 
-    /// Sleeps while a queue below is frozen.
-    pub(super) fn thaw(&self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::sp_below_thaw(self.0.as_ptr()) }
-    }
+/// What is below a device at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BelowNow {
+    /// The device, and all that it is made of, show the profile that was asked for.
+    pub shows: bool,
+    /// An error of a disk below arrives as it was, with no driver in between that acts on it. What
+    /// changes below counts as unknown until it has been looked at.
+    pub passes: bool,
 }
 
 impl Drop for Below {

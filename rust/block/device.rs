@@ -2,7 +2,7 @@
 
 //! A block device below, and what it says of protection information.
 
-use super::below::Below;
+use super::below::{Below, BelowNow};
 use crate::{bindings, pi};
 use core::ptr::NonNull;
 use kernel::prelude::*;
@@ -135,13 +135,22 @@ impl Device {
         })
     }
 
-    /// Whether the device, and all that it is made of, show `profile` now. Any context.
-    pub fn shows(&self, profile: &Profile) -> bool {
-        if profile.stored {
-            self.below.shows(profile.number)
-        } else {
-            profile.number == self.profile_number()
+    /// What is below now, with `profile` as what is asked for. Any context.
+    pub fn now(&self, profile: &Profile) -> BelowNow {
+        let now = self.below.now(profile.number);
+        BelowNow {
+            shows: if profile.stored {
+                now.shows
+            } else {
+                profile.number == self.profile_number()
+            },
+            ..now
         }
+    }
+
+    /// Whether an error of a disk below arrives as it was, as [`now`](Self::now) has it. Any context.
+    pub fn passes_errors(&self) -> bool {
+        self.below.now(0).passes
     }
 
     /// Whether the device says now that it checks the guard of a write itself
@@ -151,20 +160,15 @@ impl Device {
         unsafe { bindings::sp_bdev_profile_checks(self.bdev()) }
     }
 
-    /// Whether an error of a disk below arrives as it was, with no driver in between that acts on it.
-    /// What changes below counts as unknown until it has been looked at. Any context.
-    pub fn passes_errors(&self) -> bool {
-        self.below.passes()
-    }
-
     /// Whether bios wait in the device while it is suspended. Any context.
     pub(super) fn defers(&self) -> bool {
         self.below.defers()
     }
 
-    /// Sleeps while a queue below is frozen, after which its profile may be another one.
-    pub(super) fn thaw(&self) {
-        self.below.thaw();
+    /// Whether the device, and all that it is made of, show `profile`, which is stored. Sleeps while a
+    /// queue below is frozen, after which its profile may be another one.
+    pub(super) fn shows_thawed(&self, profile: &Profile) -> bool {
+        self.below.shows_thawed(profile.number)
     }
 }
 

@@ -26,6 +26,7 @@ pub mod dm;
 pub mod integrity;
 
 pub use self::{
+    below::BelowNow,
     bio::Bio,
     counters::Counters,
     device::{Device, Profile},

@@ -34,7 +34,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Writes with data.
+    /// Writes with data: the sum of the next, of copies and of those forwarded.
     Writes = "writes",
     /// Intervals of data in these.
     Intervals = "intervals",
@@ -132,7 +132,14 @@ impl Counters {
 
     /// The sum of `counter` over all CPUs.
     pub(super) fn sum(&self, counter: Counter) -> u64 {
-        self.0.sum(counter as usize)
+        match counter {
+            // Not kept, so that a write has one counter less to add to.
+            Counter::Writes => [Counter::InPlace, Counter::Copied, Counter::Forwarded]
+                .into_iter()
+                .map(|part| self.sum(part))
+                .fold(0, u64::wrapping_add),
+            _ => self.0.sum(counter as usize),
+        }
     }
 
     /// Sets all counters to 0. What is counted at the same time may be lost.

@@ -54,6 +54,7 @@ use crate::block::{
         Pools,
         Region, //
     },
+    BelowNow,
     Device,
     Profile,
     QueueLimits,
@@ -191,33 +192,35 @@ impl StablePi {
         self.profile.stored && self.verify() != Verify::Off
     }
 
-    /// Whether the device below shows what it showed when the table was made.
-    fn is_as_made(&self) -> bool {
-        self.device.shows(&self.profile)
+    /// What is below now; it shows the profile if it is as it was when the table was made.
+    fn below(&self) -> BelowNow {
+        self.device.now(&self.profile)
     }
 
-    fn context(&self, as_made: bool, payload: bool) -> WriteContext {
+    /// What decides about writes while `below` is as it is. `payload`: about one that came with one.
+    fn context(&self, below: BelowNow, payload: bool) -> WriteContext {
         WriteContext {
             policy: self.policy(),
             recheck: self.recheck(),
             trust: self.args.trust,
-            passes: self.device.passes_errors(),
+            passes: below.passes,
             zoned: self.zoned,
-            profile: self.profile.stored && as_made,
+            profile: self.profile.stored && below.shows,
             checks: self.device.checks(),
             payload,
         }
     }
 
     /// Says when the device below is not what it was when the table was made, and when it is again.
-    fn look_below(&self, io: &Io<'_, Self, Submitting>) -> bool {
-        let as_made = self.is_as_made();
+    fn look_below(&self, io: &Io<'_, Self, Submitting>) -> BelowNow {
+        let below = self.below();
+        let as_made = below.shows;
         if self.changed.load(Relaxed) == as_made && self.changed.xchg(!as_made, Relaxed) == as_made
         {
             self.owners.report_below(self, as_made);
             io.raise_event();
         }
-        as_made
+        below
     }
 
     fn apply(&self, message: Message) {
@@ -234,7 +237,7 @@ impl StablePi {
     }
 
     fn take_message(&self, words: &[&str]) -> Result<(), message::Refusal> {
-        let trusted = self.context(self.is_as_made(), false).trusted();
+        let trusted = self.context(self.below(), false).trusted();
         self.apply(Message::parse(words)?.check_against(self.profile.stored, trusted)?);
         Ok(())
     }
@@ -282,7 +285,7 @@ impl Target for StablePi {
         let device = setup
             .open(line.device)
             .map_err(|e| TableError::failed(c"dev: the device cannot be opened", e))?;
-        let found = device.profile().filter(|found| device.shows(found));
+        let found = device.profile().filter(|found| device.now(found).shows);
         let args = line
             .args()
             .check_against(found.is_some(), device.passes_errors())
@@ -344,12 +347,12 @@ impl Target for StablePi {
             return io.end(Status::NOTSUPP);
         }
         if bio.is_data_write() {
-            let as_made = self.look_below(&io);
-            return write::map(self, io, self.region(sector), as_made);
+            let below = self.look_below(&io);
+            return write::map(self, io, self.region(sector), below);
         }
         if bio.is_read() && (self.verifies() || bio.payload().is_some()) {
-            let as_made = self.look_below(&io);
-            return read::map(self, io, self.region(sector), as_made);
+            let below = self.look_below(&io);
+            return read::map(self, io, self.region(sector), below.shows);
         }
         io.send(&self.device, sector)
     }
@@ -427,8 +430,8 @@ impl Target for StablePi {
     fn status(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         let switch = |on| if on { "on" } else { "off" };
         let format = &self.profile.format;
-        let as_made = self.is_as_made();
-        let context = self.context(as_made, false);
+        let below = self.below();
+        let context = self.context(below, false);
         write!(
             out,
             "policy:{} verify:{} recheck:{} profile:{} interval:{} below:{} trust:{} learned:{}",
@@ -441,7 +444,7 @@ impl Target for StablePi {
                 "none"
             },
             format.interval(),
-            if as_made { "same" } else { "changed" },
+            if below.shows { "same" } else { "changed" },
             switch(context.trusted()),
             self.learned.count(),
         )?;

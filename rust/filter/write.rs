@@ -29,6 +29,7 @@ use crate::{
             Payload,
             Region, //
         },
+        BelowNow,
         Sector,
         Status,
         Submitter, //
@@ -116,16 +117,16 @@ impl Written {
 
 /// Sends a write with data to its region.
 ///
-/// `as_made` says whether the device below shows the profile of the table.
+/// `below` says what is below now; it shows the profile of the table, or another one.
 pub(super) fn map(
     filter: &StablePi,
     io: Io<'_, StablePi, Submitting>,
     to: Region<'_>,
-    as_made: bool,
+    below: BelowNow,
 ) -> Mapped {
     let payload = io.bio().payload();
     // The payload, which is a promise of the submitter, cannot be kept.
-    if payload.is_some() && !(as_made && filter.profile.stored) {
+    if payload.is_some() && !(below.shows && filter.profile.stored) {
         return io.end(Status::IOERR);
     }
     let mut pages = Pages {
@@ -134,7 +135,7 @@ pub(super) fn map(
         owner: None,
         learned: false,
     };
-    let path = policy::write_path(&filter.context(as_made, payload.is_some()), &mut pages);
+    let path = policy::write_path(&filter.context(below, payload.is_some()), &mut pages);
     match (path, payload) {
         (WritePath::InPlace(policy), _) => in_place(filter, io, &to, payload, policy),
         (WritePath::Copy, None) => {
@@ -256,7 +257,6 @@ impl StablePi {
 
     /// Counts a write of `bytes` bytes that went down in the way that `how` says.
     fn count_write(&self, how: Counter, bytes: u32) {
-        self.counters.add(Counter::Writes, 1);
         self.counters.add(how, 1);
         let exp = self.profile.format.interval_exp();
         self.counters

@@ -130,10 +130,11 @@ impl<'a> Region<'a> {
         if !self.profile.stored {
             return Ok(Attached::No);
         }
-        if !bio.is_nowait() {
-            self.device.thaw();
-        }
-        match self.device.shows(self.profile) {
+        let shows = match bio.is_nowait() {
+            true => self.device.now(self.profile).shows,
+            false => self.device.shows_thawed(self.profile),
+        };
+        match shows {
             true if !self.device.defers() || bio.is_nowait() || bio.is_read_ahead() => {
                 Ok(Attached::Yes)
             }
