@@ -441,9 +441,9 @@ class Messages:
         targets = self.devices[name]
         for target, (_, _, _, text) in zip(targets, self.control.status(name, 0)):
             words = text.decode().split(" ")
-            head = " ".join(words[:8])
+            head = " ".join(words[:9])
             self.score.compare(line, head, target.status())
-            counters = [word.partition(":") for word in words[7:]]
+            counters = [word.partition(":") for word in words[8:]]
             self.score.compare(line, [key for key, _, _ in counters], grammar.COUNTERS)
             self.score.compare(line, all(value.isdigit() for _, _, value in counters), True)
         wanted = [(t.start, t.length, b"stable-pi", t.table()) for t in targets]

@@ -194,7 +194,7 @@ all_zero_but() {
 	done
 	printf '%s' "${line# }"
 }
-status="0 $sectors stable-pi policy:copy verify:on recheck:off $profile"
+status="0 $sectors stable-pi policy:copy verify:on recheck:off $profile learned:0"
 
 protect policy:copy
 ok "status: at first" is "$(dmsetup status t)" "$status $(all_zero_but)"
