@@ -69,6 +69,10 @@ use kernel::{
     time::{Instant, Monotonic}, //
 };
 
+/// The bytes of the longest I/O that is compared with its tuples where it ends, which takes less time
+/// than to wake a worker, and about as long as an interrupt may.
+const SHORT: u32 = 16 << 10;
+
 /// Bytes in the longest interval that the target can do, which a page must hold.
 const MAX_INTERVAL: usize = 4096;
 
@@ -387,7 +391,7 @@ impl Target for StablePi {
             ended: trace::verify_is_enabled().then(Instant::now),
         };
         match suspect {
-            State::DeferredRead(..) if bytes <= read::SHORT => io.look_here(),
+            State::DeferredRead(..) | State::DeferredWrite(..) if bytes <= SHORT => io.look_here(),
             _ => io.defer(),
         }
     }

@@ -33,10 +33,6 @@ use crate::{
     pi,
 };
 
-/// The bytes of the longest read that is verified where it ends, which takes less time than to wake
-/// a worker, and about as long as an interrupt may.
-pub(super) const SHORT: u32 = 16 << 10;
-
 /// A read that is to be verified.
 #[derive(Clone, Copy)]
 pub struct Fetched {
