@@ -209,6 +209,15 @@ bool sp_dm_target_shows_profile(struct dm_target *ti)
 	return blk_get_integrity(dm_disk(dm_table_get_md(ti->table)));
 }
 
+/* A whole page, aligned as one, as the kernel copies pages. */
+void sp_copy(void *to, const void *from, size_t len)
+{
+	if (len == PAGE_SIZE && IS_ALIGNED((unsigned long)to | (unsigned long)from, PAGE_SIZE))
+		copy_page(to, (void *)from);
+	else
+		memcpy(to, from, len);
+}
+
 void sp_copy_to_page(struct page *page, unsigned int offset, const void *from,
 		     unsigned int len)
 {

@@ -80,6 +80,7 @@ bool sp_bdev_can_atomic_write(struct block_device *bdev);
 u32 sp_dm_target_dev(struct dm_target *ti);
 bool sp_dm_target_shows_profile(struct dm_target *ti);
 
+void sp_copy(void *to, const void *from, size_t len);
 void sp_copy_to_page(struct page *page, unsigned int offset, const void *from,
 		     unsigned int len);
 

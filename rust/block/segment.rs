@@ -68,7 +68,7 @@ impl<'a> Segment<'a> {
         // written and is not the segment. The copy is C's, for which a byte that changes meanwhile
         // is a byte with one of two values.
         unsafe {
-            bindings::memcpy(
+            bindings::sp_copy(
                 to.as_mut_ptr().cast(),
                 self.start.as_ptr().cast_const().cast(),
                 n,
