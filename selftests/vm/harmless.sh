@@ -50,19 +50,24 @@ healthy() {
 	fails eval "dmsetup status | grep -E 'Invalid|Fail|read_only'"
 }
 
-# alike NAME LAYER...: beside, but not on the debug kernel: another one is like it.
-alike() {
-	((SELFTEST_SCALE > 1)) || beside "$@"
-}
-
 # beside NAME LAYER...: without, and with.
 beside() {
+	control "${@:2}" stable-pi
+	used
+	note "$1, without: $direct of $((direct + done_direct)) direct writes failed, $mapped to mappings, $done_mapped did not; $(healthy >/dev/null && echo healthy || echo harmed)"
+	unstack
+	protected "$@"
+}
+
+# alike NAME LAYER...: with, since another stack is like it without; not on the debug kernel.
+alike() {
+	((SELFTEST_SCALE > 1)) || protected "$@"
+}
+
+# protected NAME LAYER...: with.
+protected() {
 	local name=$1
 	shift
-	control "$@" stable-pi
-	used
-	note "$name, without: $direct of $((direct + done_direct)) direct writes failed, $mapped to mappings, $done_mapped did not; $(healthy >/dev/null && echo healthy || echo harmed)"
-	unstack
 	stack "$@" stable-pi
 	used
 	note "$(dmsetup status --target stable-pi)"
