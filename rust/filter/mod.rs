@@ -358,7 +358,7 @@ impl Target for StablePi {
             let below = self.look_below(&io);
             return read::map(self, io, self.region(sector), below.shows);
         }
-        io.send(&self.device, sector)
+        io.send(&self.region(sector))
     }
 
     fn end_io(&self, mut io: Io<'_, Self, Completing>, status: Status) -> Ended {

@@ -72,7 +72,7 @@ pub(super) fn map(
         Ok(false) if payload.is_some() || filter.verify() == Verify::Required => {
             return io.end(Status::IOERR)
         }
-        Ok(false) => return io.send(&filter.device, from.sector),
+        Ok(false) => return io.send(&from),
         Ok(true) => {}
     }
     io.state().state = State::Fetched(Fetched {
@@ -80,7 +80,7 @@ pub(super) fn map(
         payload,
         verify: filter.verifies(),
     });
-    io.send(&filter.device, from.sector)
+    io.send(&from)
 }
 
 /// A read that is in doubt.

@@ -209,7 +209,7 @@ fn in_place(
         policy,
         submitter: Submitter::current(),
     });
-    io.send(to.device, to.sector)
+    io.send(to)
 }
 
 fn copy(

@@ -64,17 +64,17 @@ fn overtaken(error: Error) -> Error {
     }
 }
 
-/// A directory that is locked so that one of its names can change.
+/// A name in a directory that is locked so that the name can change.
 ///
 /// # Invariants
 ///
 /// `child` is referenced, and its parent locked, as start_creating_dentry() leaves them.
-struct Locked {
+struct LockedName {
     dir: *mut bindings::inode,
     child: *mut bindings::dentry,
 }
 
-impl Locked {
+impl LockedName {
     /// For making `child`.
     fn creating(dir: &Dentry, child: &Dentry) -> Result<Self> {
         Self::start(dir, child, bindings::start_creating_dentry)
@@ -118,7 +118,7 @@ type Remove = unsafe extern "C" fn(
     *mut bindings::delegated_inode,
 ) -> c_int;
 
-impl Drop for Locked {
+impl Drop for LockedName {
     fn drop(&mut self) {
         // SAFETY: By type invariant; an ERR_PTR() is all right, too.
         unsafe { bindings::end_dirop(self.child) };
@@ -128,7 +128,7 @@ impl Drop for Locked {
 /// Makes a regular file.
 pub fn create(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Result {
     without_delegations(|delegated| {
-        let at = Locked::creating(dir, new)?;
+        let at = LockedName::creating(dir, new)?;
         // SAFETY: The directory is locked, and the name free.
         to_result(unsafe { bindings::vfs_create(idmap(), at.child, mode, delegated) })
     })
@@ -158,7 +158,7 @@ pub fn tmpfile(_: &WriteAccess<'_>, dir: &Path, mode: u16, rights: &Rights) -> R
 pub fn mkdir(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Result<bool> {
     let mut same = false;
     without_delegations(|delegated| {
-        let mut at = Locked::creating(dir, new)?;
+        let mut at = LockedName::creating(dir, new)?;
         // SAFETY: The directory is locked, and the name free.
         at.child = unsafe { bindings::vfs_mkdir(idmap(), at.dir, at.child, mode, delegated) };
         // INVARIANT: In case of an error the function has unlocked the directory; end_dirop() knows.
@@ -171,7 +171,7 @@ pub fn mkdir(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16) -> Resu
 /// Makes a device node, a FIFO or a socket.
 pub fn mknod(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16, device: u32) -> Result {
     without_delegations(|delegated| {
-        let at = Locked::creating(dir, new)?;
+        let at = LockedName::creating(dir, new)?;
         // SAFETY: The directory is locked, and the name free.
         to_result(unsafe {
             bindings::vfs_mknod(idmap(), at.dir, at.child, mode, device, delegated)
@@ -183,7 +183,7 @@ pub fn mknod(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, mode: u16, device:
 pub fn symlink(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, target: &CStr) -> Result {
     let target = target.as_char_ptr();
     without_delegations(|delegated| {
-        let at = Locked::creating(dir, new)?;
+        let at = LockedName::creating(dir, new)?;
         // SAFETY: The directory is locked, and the name free.
         to_result(unsafe { bindings::vfs_symlink(idmap(), at.dir, at.child, target, delegated) })
     })
@@ -193,7 +193,7 @@ pub fn symlink(_: &WriteAccess<'_>, dir: &Dentry, new: &Dentry, target: &CStr) -
 pub fn link(_: &WriteAccess<'_>, old: &Dentry, dir: &Dentry, new: &Dentry) -> Result {
     old.inode().ok_or(ENOENT)?;
     without_delegations(|delegated| {
-        let at = Locked::creating(dir, new)?;
+        let at = LockedName::creating(dir, new)?;
         // SAFETY: The directory is locked, the name free, and the old one something.
         to_result(unsafe { bindings::vfs_link(old.as_raw(), idmap(), at.dir, at.child, delegated) })
     })
@@ -202,14 +202,14 @@ pub fn link(_: &WriteAccess<'_>, old: &Dentry, dir: &Dentry, new: &Dentry) -> Re
 /// Removes what is no directory.
 pub fn unlink(_: &WriteAccess<'_>, dir: &Dentry, old: &Dentry) -> Result {
     without_delegations(|delegated| {
-        Locked::removing(dir, old)?.remove(bindings::vfs_unlink, delegated)
+        LockedName::removing(dir, old)?.remove(bindings::vfs_unlink, delegated)
     })
 }
 
 /// Removes a directory.
 pub fn rmdir(_: &WriteAccess<'_>, dir: &Dentry, old: &Dentry) -> Result {
     without_delegations(|delegated| {
-        Locked::removing(dir, old)?.remove(bindings::vfs_rmdir, delegated)
+        LockedName::removing(dir, old)?.remove(bindings::vfs_rmdir, delegated)
     })
 }
 

@@ -99,7 +99,7 @@ impl Target for Pi {
             Ok(is_checked) => *io.state() = is_checked.then_some(sector),
             Err(status) => return io.end(status),
         }
-        io.send(&self.device, sector)
+        io.send(&to)
     }
 
     fn end_io(&self, mut io: Io<'_, Self, Completing>, status: Status) -> Ended {

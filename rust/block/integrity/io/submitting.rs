@@ -12,7 +12,6 @@ use crate::block::{
         Payload,
         Region, //
     },
-    Device,
     Sector,
     Status, //
 };
@@ -149,10 +148,11 @@ impl<'a, T: Target> Io<'a, T, Submitting> {
         *self.metadata().project().in_flight = Some(in_flight);
     }
 
-    /// Sends the bio to `sector` of `device`, as one that reads may have to wait for.
-    pub fn send(mut self, device: &Device, sector: Sector) -> Mapped {
-        self.enter(sector);
-        self.remap(device, sector)
+    /// Sends the bio to the region, with what is attached to it for that, as one that reads may have to
+    /// wait for.
+    pub fn send(mut self, to: &Region<'_>) -> Mapped {
+        self.enter(to.sector);
+        self.remap(to.device, to.sector)
     }
 
     /// Sends the copy, with its metadata, to `to` instead of the bio, which ends as the copy does.
