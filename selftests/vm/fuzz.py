@@ -240,9 +240,10 @@ class Generator:
         elif kind == 2 and len(words) > 2:
             words[2] = str(self.pick(NUMBERS + [len(words) - 2, len(words) - 4])).encode()
         elif kind == 3:
-            # One more, right or wrong, that is counted.
+            # One more, right or wrong or the same again, that is counted.
             words += [b"0"] if len(words) == 2 else []
-            words.append(self.pick([self.option(self.pick(KEYS)).encode(), self.pick(NEAR)]))
+            words.append(self.pick([self.option(self.pick(KEYS)).encode(), self.pick(NEAR),
+                                    self.pick(words[3:] or NEAR)]))
         else:
             words = self.change_words(words)
         if len(words) > 3 and self.chance(0.7):
