@@ -130,7 +130,7 @@ pub trait Target: Sized + Send + Sync + 'static {
 
     /// Reports the zones of the device below. Process context; may sleep.
     fn report_zones(&self, _zones: ReportZones<'_>) -> Result<u32> {
-        Err(EOPNOTSUPP)
+        Err(EIO)
     }
 
     /// Changes the limits of the device that the target is part of. Process context, once for each
