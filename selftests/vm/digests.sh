@@ -12,51 +12,8 @@
 # covers: rust/block rust/filter
 
 . "$(dirname "$0")/lib.sh"
-
-nvmet=/sys/kernel/config/nvmet
-name=stable-pages
-remote=''
-
-# serve DEVICE: as a namespace behind a port on this machine.
-serve() {
-	defer serve_no_more
-	mkdir "$nvmet/subsystems/$name" "$nvmet/subsystems/$name/namespaces/1" "$nvmet/ports/1" &&
-		echo 1 >"$nvmet/subsystems/$name/attr_allow_any_host" &&
-		echo "$1" >"$nvmet/subsystems/$name/namespaces/1/device_path" &&
-		echo 1 >"$nvmet/subsystems/$name/namespaces/1/enable" &&
-		echo ipv4 >"$nvmet/ports/1/addr_adrfam" &&
-		echo tcp >"$nvmet/ports/1/addr_trtype" &&
-		echo 127.0.0.1 >"$nvmet/ports/1/addr_traddr" &&
-		echo 4420 >"$nvmet/ports/1/addr_trsvcid" &&
-		ln -s "$nvmet/subsystems/$name" "$nvmet/ports/1/subsystems/$name"
-}
-
-serve_no_more() {
-	rm "$nvmet/ports/1/subsystems/$name" && rmdir "$nvmet/ports/1" \
-		"$nvmet/subsystems/$name/namespaces/1" "$nvmet/subsystems/$name"
-}
-
-# find_remote: the disk that has come. Sets remote.
-find_remote() {
-	local dir
-	for dir in /sys/block/nvme*n1; do
-		[ "$(cat "$dir/device/transport")" = tcp ] || continue
-		remote=/dev/${dir##*/}
-		test -b "$remote" && return
-	done 2>/dev/null
-	return 1
-}
-
-# connect: to what is served, with a data digest.
-connect() {
-	remote=
-	nvme connect --transport=tcp --traddr=127.0.0.1 --trsvcid=4420 --nqn="$name" --data-digest \
-		--nr-io-queues=2 --reconnect-delay=1 --ctrl-loss-tmo=60 && wait_for 10 find_remote
-}
-
-digest_errors() {
-	new_log | grep -c 'data digest error' || :
-}
+# shellcheck source=lib/nvmet.sh
+. "$vm/lib/nvmet.sh"
 
 # mutate PATH OPTIONS: direct writes whose buffers change.
 mutate() {
@@ -80,13 +37,7 @@ breaks() {
 for driver in nvmet_tcp nvme_tcp; do
 	modprobe -nq "$driver" || bail "this kernel has no $driver"
 done
-# A request that fails has failed, and is not sent again on another path or on this one.
-must modprobe nvme_core multipath=N max_retries=0
-must modprobe nvmet_tcp
-must modprobe nvme_tcp
-if ! mountpoint -q /sys/kernel/config; then
-	must mount_at /sys/kernel/config -t configfs configfs
-fi
+must digests_ready
 make_disk dev_size_mb=16
 must serve "$disk"
 
@@ -96,7 +47,7 @@ ok "and has no profile" is "$(cat "/sys/block/${remote##*/}/integrity/format" 2>
 log_mark
 ok "unprotected: digests are wrong" breaks
 note "$errors errors, $failed of $done_writes writes failed"
-must nvme disconnect --nqn="$name"
+must disconnect
 
 must connect
 ok "the module loads" load_module
@@ -113,5 +64,5 @@ ok "stable-pi: what is written is read" holds \
 	"$done_writes > 0 && $failed == 0 && $mismatched == 0 && $unreadable == 0"
 ok "stable-pi: no digest is wrong in the end" is "$(digest_errors)" 0
 must unmap t
-must nvme disconnect --nqn="$name"
+must disconnect
 finish

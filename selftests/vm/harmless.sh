@@ -11,6 +11,8 @@
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/stack.sh
 . "$vm/lib/stack.sh"
+# shellcheck source=lib/admin.sh
+. "$vm/lib/admin.sh"
 
 # used: direct writes whose buffers change, and a filesystem with shared mappings. Sets direct
 # and mapped, the numbers of writes that failed, and done_direct, done_mapped, those that did
@@ -101,53 +103,12 @@ alike "a loop device" "pi ${small[*]}" loop
 
 # in_use COMMAND...: until the loads have ended.
 in_use() {
-	local worker
-	rm -f "$work/enough" "$work/failed"
-	(
-		until [ -e "$work/enough" ]; do
-			"$@"
-		done
-	) &
-	worker=$!
+	meanwhile "$@"
 	load direct --path "$mnt/direct" --size 1M --depth 4 --seconds 60 --op-limit "$(scaled 150)"
 	direct=$failed done_direct=$done_writes
 	load mmap --dir "$mnt" --threads 2 --seconds 2
 	mapped=$failed done_mapped=$done_writes
-	touch "$work/enough"
-	wait "$worker"
-}
-
-# table NAME TABLE: another one for that device.
-table() {
-	{ dmsetup suspend "$1" && dmsetup reload "$1" --table "$2" && dmsetup resume "$1"; } || touch "$work/failed"
-}
-
-# mirrored: the mirror is in sync, or has lost a disk.
-mirrored() {
-	[[ $(dmsetup status volume) =~ (" $((size / 1024))/$((size / 1024)) "| [A-Z]*[B-Z][A-Z]* ) ]]
-}
-
-# moved: as pvmove does it, there and back: a mirror, until it is in sync, and then the other.
-moved() {
-	local from=${disks[0]} to=${disks[1]}
-	table volume "0 $size mirror core 2 1024 sync 2 $from 0 $to 0 1 handle_errors"
-	{ wait_for 30 mirrored && [[ $(dmsetup status volume) == *" AA "* ]]; } || touch "$work/failed"
-	table volume "0 $size linear $to 0"
-	disks=("$to" "$from")
-}
-
-# snapped: as lvcreate --snapshot and lvremove do it.
-snapped() {
-	local origin="0 $size linear ${disks[0]} 0"
-	table volume "0 $size snapshot-origin ${disks[0]}"
-	table volume "$origin"
-}
-
-# a path fails, and is there again.
-failing() {
-	dmsetup message "$multipath" 0 "fail_path ${disks[1]}" || touch "$work/failed"
-	sleep 0.1
-	dmsetup message "$multipath" 0 "reinstate_path ${disks[1]}" || touch "$work/failed"
+	enough
 }
 
 # volume TARGET COMMAND: a volume on two disks, with that on top, in use while the command runs.
@@ -188,8 +149,6 @@ changing() {
 	changed_well "$1" /dev/mapper/top
 	unstack
 }
-declare -a disks
-declare size multipath
 
 changed_well() {
 	note "$(dmsetup status --target stable-pi)"
