@@ -15,22 +15,27 @@
 #   ram [COUNT] [MB]                    brd
 #   null [PARAMETER=VALUE...]           null_blk that keeps its data; 16 MiB
 #   dev DEVICE...                       those, such as /dev/nvme0n1
+#   nvme NAMESPACE...                   of the machine's own device, by number; written once, with zeroes
 # on each
 #   stable-pi [ARGUMENT...]             with control: linear
 #   linear [OFFSET]                     from that sector on
 #   partition                           one, from sector 2048 on
 #   delay READ-MS [WRITE-MS]
 #   crypt [OPTION...]
-#   integrity J|B|D [OPTION=VALUE...]   journal, bitmap, neither; formatted and wiped
+#   integrity J|B|D|I [OPTION=VALUE...] journal, bitmap, neither, inline; formatted and wiped
+#   luks                                of cryptsetup, with a sum of each sector (dm-crypt on dm-integrity)
 #   loop [OPTION...]                    of losetup
 # of all
 #   md LEVEL [COUNT] [OPTION...]        of mdadm --create; 0, 1, 5, 6, 10
+#   raid LEVEL                          dm-raid, as LVM has it; 1
 #   concat [COUNT], striped [COUNT] [CHUNK]
 #   thin                                data and metadata
 #   snapshot [origin]                   origin and exceptions; the snapshot, or the origin
 #   cache [writeback|writethrough]      metadata, cache, origin
 #   bcache                              cache, backing device; written through
 #   multipath                           each leg is a path to the same
+#   volume                              of lib/admin.sh
+#   nvme-tcp                            of lib/nvmet.sh
 #
 # "plain" and "pi" take window, too: pi "${window[*]}".
 
@@ -173,6 +178,30 @@ layer_dev() {
 	legs+=("$@")
 }
 
+layer_nvme() {
+	local number device
+	for number; do
+		device=$(namespace "$number")
+		test -b "$device" || bail "the machine has no namespace $number"
+		# What was never written has no right tuples in QEMU.
+		must dd if=/dev/zero "of=$device" bs=1M oflag=direct iflag=count_bytes \
+			"count=$(($(sectors_of "$device") * 512))"
+		legs+=("$device")
+	done
+}
+
+# namespace NUMBER: prints the disk, whose name depends on which was found first.
+namespace() {
+	local file number
+	for file in /sys/block/nvme*/nsid; do
+		read -r number <"$file"
+		if [ "$number" = "$1" ] && [ "$(<"${file%/*}/device/transport")" = pcie ]; then
+			file=${file%/nsid}
+			printf '/dev/%s\n' "${file##*/}"
+		fi
+	done
+}
+
 # On each ---------------------------------------------------------------------
 
 layer_stable_pi() {
@@ -243,12 +272,33 @@ one_integrity() {
 	local mode=$1 leg=${*: -1} options=("internal_hash:crc32c" "${@:2:$#-2}") sectors
 	[ "$mode" != D ] || modprobe -q crc32c || :
 	must dd if=/dev/zero "of=$leg" bs=4k count=1 oflag=direct
-	must dmsetup create format --table "0 1 integrity $leg 0 - J ${#options[@]} ${options[*]}"
+	must dmsetup create format --table "0 1 integrity $leg 0 - ${mode/[BD]/J} ${#options[@]} ${options[*]}"
 	must gone_device format
 	# The number is at the 17th byte, after magic, version, size of an interleave and of a tag, sections.
 	sectors=$(od -An -t u8 -j 16 -N 8 "$leg")
 	mapped_as integrity "0 $((sectors)) integrity $leg 0 - $mode ${#options[@]} ${options[*]}"
 	must dd if=/dev/zero "of=$made" bs=1M oflag=direct iflag=count_bytes "count=$((sectors * 512))"
+}
+
+layer_luks() {
+	on_each one_luks
+}
+
+one_luks() {
+	local words=(--batch-mode --key-file "$work/key")
+	made=luks-$stack_number
+	stack_number=$((stack_number + 1))
+	printf '%064d' 7 >"$work/key"
+	must cryptsetup "${words[@]}" luksFormat --type luks2 --pbkdf pbkdf2 --pbkdf-force-iterations 1000 \
+		--luks2-metadata-size 16k --luks2-keyslots-size 1m --integrity hmac-sha256 "$1"
+	must cryptsetup "${words[@]}" open "$1" "$made"
+	defer gone_luks "$made"
+	made=/dev/mapper/$made
+	must test -b "$made"
+}
+
+gone_luks() {
+	wait_for 10 quiet cryptsetup close "$1"
 }
 
 layer_loop() {
@@ -289,6 +339,20 @@ layer_md() {
 		"--raid-devices=$count" "$@" "${legs[@]}"
 	defer gone_array "$made"
 	must wait_for 10 test -b "$made"
+	legs=("$made")
+}
+
+layer_raid() {
+	local leg size table
+	must modprobe dm_raid
+	must modprobe "raid$1"
+	cut_up 2
+	size=$(sectors_of "${legs[0]}")
+	table="0 $size raid raid$1 2 0 nosync ${#legs[@]}"
+	for leg in "${legs[@]}"; do
+		table+=" - $leg"
+	done
+	mapped_as raid "$table"
 	legs=("$made")
 }
 
