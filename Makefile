@@ -20,6 +20,8 @@ help:
 ## make demo          the failure on a plain disk, and the same load on stable-pi
 ## make test          everything that must pass, on the stock kernel
 ## make test-debug    the tests of the virtual machine on the debug kernel
+## make hazards       which stacks lose what without stable-pi, and what is left with it; takes
+##                    half an hour. STACKS="md1 xfs" LOADS="direct" do a part of it
 ## make bench         what stable-pi costs, in instructions, and what waiting does
 ## make vm            a shell in the virtual machine, with the module at hand
 ## make               build the module for the virtual machine's kernel
@@ -78,6 +80,13 @@ test-debug:
 	@qemu/build --kernel debug
 	@$(MAKE) --no-print-directory tools
 	@selftests/run --kernel debug
+
+.PHONY: hazards
+hazards:
+	@qemu/setup kernel loads
+	@qemu/build
+	@$(MAKE) --no-print-directory tools
+	@STACKS="$(STACKS)" LOADS="$(LOADS)" tools/hazards
 
 .PHONY: bench
 bench: module
