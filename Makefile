@@ -86,7 +86,7 @@ hazards:
 	@qemu/setup kernel loads
 	@qemu/build
 	@$(MAKE) --no-print-directory tools
-	@STACKS="$(STACKS)" LOADS="$(LOADS)" tools/hazards
+	@STACKS="$(STACKS)" LOADS="$(LOADS)" CONTINUE="$(CONTINUE)" tools/hazards
 
 .PHONY: bench
 bench: module
