@@ -118,7 +118,7 @@ pub struct Kept {
 /// Passed                                    nothing to look at when it ends
 /// Written ── rejected, or to recheck ──▶ DeferredWrite ── to be repaired ──▶ Unstable
 /// Copied ─── rejected ─────────────────▶ Rejected
-/// Fetched ── unless it failed ─────────▶ DeferredRead ── does not match ──▶ Doubtful
+/// Fetched ── ended, or was rejected ───▶ DeferredRead ── does not match ──▶ Doubtful
 ///                                        for a look, by a worker      for a worker that
 ///                                        or, if short, at once        may wait
 /// ```
@@ -137,7 +137,7 @@ pub enum State {
     Copied(write::Copied),
     /// The same, and how the device ended it.
     Rejected(write::Copied, Status),
-    /// A read that is to be verified.
+    /// A read that is to be verified, or to be read again if it is rejected.
     Fetched(read::Fetched),
     /// The same, and how the device ended it.
     DeferredRead(read::Fetched, Status),
@@ -354,7 +354,7 @@ impl Target for StablePi {
             let below = self.look_below(&io);
             return write::map(self, io, self.region(sector), below);
         }
-        if bio.is_read() && (self.verifies() || bio.payload().is_some()) {
+        if bio.is_read() {
             let below = self.look_below(&io);
             return read::map(self, io, self.region(sector), below.shows);
         }

@@ -33,28 +33,44 @@ use crate::{
     pi,
 };
 
-/// A read that is to be verified.
+/// A read that was sent down.
 #[derive(Clone, Copy)]
 pub struct Fetched {
     /// Where from, a sector of the device below.
     sector: Sector,
     /// What came from above for the tuples; without, they are ours.
     payload: Option<Payload>,
-    /// It is to be verified whatever becomes of it; else only when it has to be read again.
-    verify: bool,
+    looked_at: LookedAt,
+}
+
+/// When a read is looked at that has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LookedAt {
+    /// In any case: it is to be verified.
+    Always,
+    /// When it was rejected. What rejects it verifies in the memory of the application, which may have
+    /// changed; so it is read again where no application can reach it.
+    Rejected,
+    /// Only when it has to be read again since it had no time: the submitter has asked for the
+    /// tuples, and verifies.
+    Never,
 }
 
 impl Fetched {
     /// Whether a worker is to look at it, since it ended with `outcome`.
     pub(super) fn needs_check(&self, outcome: Outcome) -> bool {
-        self.verify && completion::read_needs_check(outcome)
+        match self.looked_at {
+            LookedAt::Always => completion::read_needs_check(outcome),
+            LookedAt::Rejected => outcome == Outcome::Protection,
+            LookedAt::Never => false,
+        }
     }
 }
 
 /// Sends a read to where its data is.
 ///
 /// `as_made` says whether the device below shows the profile of the table. Without, there are no
-/// tuples, and the read ends unverified or not at all.
+/// tuples, and the read ends unverified by the target or not at all.
 pub(super) fn map(
     filter: &StablePi,
     mut io: Io<'_, StablePi, Submitting>,
@@ -62,8 +78,10 @@ pub(super) fn map(
     as_made: bool,
 ) -> Mapped {
     let payload = io.bio().payload();
+    let verifies = filter.verifies();
     let ready = match payload {
         _ if !as_made => Ok(false),
+        None if !verifies => Ok(false),
         None => io.attach_read_metadata(&from),
         Some(_) => io.reserve(&from).map(|()| true),
     };
@@ -72,13 +90,16 @@ pub(super) fn map(
         Ok(false) if payload.is_some() || filter.verify() == Verify::Required => {
             return io.end(Status::IOERR)
         }
-        Ok(false) => return io.send(&from),
-        Ok(true) => {}
+        _ => {}
     }
     io.state().state = State::Fetched(Fetched {
         sector: from.sector,
         payload,
-        verify: filter.verifies(),
+        looked_at: match ready {
+            Ok(true) if verifies => LookedAt::Always,
+            Ok(true) => LookedAt::Never,
+            _ => LookedAt::Rejected,
+        },
     });
     io.send(&from)
 }
@@ -282,7 +303,7 @@ impl completion::Reread for Again<'_, '_, '_> {
     fn matching(&mut self) -> Result<u32, Status> {
         let (skip, bytes) = (self.reread.skip(), self.reread.bytes());
         if !self.reread.has_tuples() {
-            // The device does not show its profile any more.
+            // The device shows no profile, or does not any more.
             return match self.payload.is_some() || self.filter.verify() == Verify::Required {
                 true => Err(Status::IOERR),
                 false => Ok(bytes),

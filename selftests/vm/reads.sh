@@ -165,7 +165,7 @@ disk_verifies 0
 ok "verify:off: and where there is none, nobody does" is "$(result /dev/mapper/t 4100 1)" ok
 must dmsetup message t 0 verify on
 read_counters
-ok "verify:off: the target counts nothing" is "$reads_verified" "$before"
+ok "verify:off: what was rejected is counted, and nothing else" is "$reads_verified" $((before + 1))
 ok "verify:on by message: rejected again" is "$(result /dev/mapper/t 4100 1)" EILSEQ
 disk_verifies 1
 must unmap t
@@ -271,4 +271,28 @@ ok "the target: none does, and there were false alarms" holds \
 	"$reads > 0 && $reads_failed == 0 && $false_alarms > 0 && $corrupt == 0"
 ok "the largest reads are verified" reads_back /dev/mapper/t
 must unmap t
+
+# Over a layer that does not pass the profile on, it is the block layer below that verifies, in the
+# memory of the application; and with verify:off, too.
+must dd if=/dev/zero of="$disk" bs=1M oflag=direct iflag=count_bytes "count=$((sectors * 512))"
+must map hides "0 $sectors flakey $disk 0 3600 0"
+ok "a layer that hides the profile" is "$(cat "$(sysfs_of hides)/integrity/format" 2>/dev/null || echo none)" none
+scribble /dev/mapper/hides
+ok "(control: reads fail there when their buffers change)" holds "$reads > 0 && $reads_failed > 0"
+for over in /dev/mapper/hides "$disk"; do
+	must map t "0 $sectors stable-pi $over 0 1 verify:off"
+	scribble /dev/mapper/t
+	read_counters
+	ok "${over##*/}, without verification: none fails" holds "$reads > 0 && $reads_failed == 0"
+	ok "${over##*/}: what was rejected was read again" holds \
+		"$false_alarms > 0 && $false_alarms == $reads_verified && $corrupt == 0"
+	corrupt 96
+	ok "${over##*/}: what is corrupt fails as below" is "$(result /dev/mapper/t 96 1)" EILSEQ
+	ok "${over##*/}: and its neighbour is read" is "$(result /dev/mapper/t 97 1)" ok
+	read_counters
+	ok "${over##*/}: and is counted" is "$corrupt" 1
+	must dd if=/dev/zero of="$disk" bs=512 seek=96 count=1 oflag=direct
+	must unmap t
+done
+must unmap hides
 finish
