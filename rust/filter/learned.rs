@@ -67,7 +67,9 @@ impl Owner {
 struct Word(Atomic<u64>);
 
 impl Word {
-    const ZERO: Self = Self(Atomic::new(0));
+    const fn zero() -> Self {
+        Self(Atomic::new(0))
+    }
 }
 
 impl Slot for Word {
@@ -95,7 +97,7 @@ impl Learned {
         Self {
             born: Instant::now(),
             on: Atomic::new(on),
-            table: Table::new([const { Word::ZERO }; SLOTS], Word::ZERO),
+            table: Table::new([const { Word::zero() }; SLOTS], Word::zero()),
             owners: [const { [const { Atomic::new(0) }; 2] }; SLOTS],
         }
     }

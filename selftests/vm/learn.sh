@@ -11,7 +11,8 @@
 . "$(dirname "$0")/lib.sh"
 
 # Names of their own in the trace.
-cp "$loads" "$work/mutator" && cp "$loads" "$work/calm" || bail "loads cannot be copied"
+must cp "$loads" "$work/mutator"
+must cp "$loads" "$work/calm"
 
 # mutates [WRITES]: of a process that changes all of its buffers all the time, traced. Sets the
 # counters. The process ends.
@@ -76,7 +77,7 @@ loads="$work/mutator" load direct --path /dev/mapper/t --size 1M --jobs 1 --dept
 wait
 trace_off
 counters t
-mutator_writes=$done_writes calm_writes=0
+mutator_writes=$done_writes calm_writes=0 calm='' calm_failed=''
 for i in {1..15}; do
 	outcome=$(<"$work/calm.$i")
 	set_fields calm=writes calm_failed=failed mismatched unreadable
