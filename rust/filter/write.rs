@@ -413,6 +413,10 @@ impl<P: Deferred> DeferredWrite<'_, '_, '_, P> {
         self.filter
             .owners
             .report_change(self.filter, &extent, change, &self.written.submitter);
+        // A write with a payload would not be copied for that.
+        if self.written.payload.is_some() {
+            return;
+        }
         if let Some(owner) = Owner::of(&change.owner, &self.written.submitter) {
             self.filter.learn_change(owner, &self.written.submitter);
         }
