@@ -67,7 +67,17 @@ impl Fetched {
     }
 }
 
-/// Sends a read to where its data is.
+/// Sends a read without room for tuples, as one that a layer below may verify.
+pub(super) fn pass(mut io: Io<'_, StablePi, Submitting>, from: &Region<'_>) -> Mapped {
+    io.state().state = State::Fetched(Fetched {
+        sector: from.sector,
+        payload: None,
+        looked_at: LookedAt::Rejected,
+    });
+    io.send(from)
+}
+
+/// Sends a read that is to be verified, or has a payload, to where its data is.
 ///
 /// `as_made` says whether the device below shows the profile of the table. Without, there are no
 /// tuples, and the read ends unverified by the target or not at all.
@@ -78,10 +88,8 @@ pub(super) fn map(
     as_made: bool,
 ) -> Mapped {
     let payload = io.bio().payload();
-    let verifies = filter.verifies();
     let ready = match payload {
         _ if !as_made => Ok(false),
-        None if !verifies => Ok(false),
         None => io.attach_read_metadata(&from),
         Some(_) => io.reserve(&from).map(|()| true),
     };
@@ -90,15 +98,15 @@ pub(super) fn map(
         Ok(false) if payload.is_some() || filter.verify() == Verify::Required => {
             return io.end(Status::IOERR)
         }
-        _ => {}
+        Ok(false) => return pass(io, &from),
+        Ok(true) => {}
     }
     io.state().state = State::Fetched(Fetched {
         sector: from.sector,
         payload,
-        looked_at: match ready {
-            Ok(true) if verifies => LookedAt::Always,
-            Ok(true) => LookedAt::Never,
-            _ => LookedAt::Rejected,
+        looked_at: match filter.verifies() {
+            true => LookedAt::Always,
+            false => LookedAt::Never,
         },
     });
     io.send(&from)
@@ -303,7 +311,7 @@ impl completion::Reread for Again<'_, '_, '_> {
     fn matching(&mut self) -> Result<u32, Status> {
         let (skip, bytes) = (self.reread.skip(), self.reread.bytes());
         if !self.reread.has_tuples() {
-            // The device shows no profile, or does not any more.
+            // It went down without room for any, or the device does not show its profile any more.
             return match self.payload.is_some() || self.filter.verify() == Verify::Required {
                 true => Err(Status::IOERR),
                 false => Ok(bytes),

@@ -89,6 +89,9 @@ impl<'a, T: Target> Io<'a, T, Working> {
     /// until that has ended. What `reread` had read before is gone then: there is
     /// one private bio for an I/O at a time.
     ///
+    /// What went down without room for metadata gets none here, since a worker must not wait for that:
+    /// those that have some may wait for the worker. It is for the layers below to verify it.
+    ///
     /// Returns how that ended, and of how many bytes.
     pub fn read_again(
         &mut self,
@@ -104,7 +107,10 @@ impl<'a, T: Target> Io<'a, T, Working> {
             .map_or(*from, |payload| from.with(payload))
             .advance(skip);
         let left = self.data_bytes().saturating_sub(skip).min(most);
-        let wanted = self.make_metadata(&from, left.min(private::MAX_COPY), AllocMode::Partial)?;
+        let mut wanted = left.min(private::MAX_COPY);
+        if self.buffer().is_some() {
+            wanted = self.make_metadata(&from, wanted, AllocMode::Partial)?;
+        }
         let mut private = self.alloc_private(&from, left, wanted, AllocMode::Partial)?;
         let bytes = private.bytes();
         private.set_no_merge();
