@@ -40,7 +40,7 @@ pub struct Args {
     pub recheck: Switch,
     /// Whether a rejection by what is below is relied upon.
     pub trust: Switch,
-    /// Whether the policy `auto` learns who changes pages.
+    /// Whether the policy `auto` learns which owners change their pages.
     pub learn: bool,
     /// The application tag to write.
     pub app_tag: u16,

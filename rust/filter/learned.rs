@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The owners of pages that a target knows to change them, by name.
+//! The owners of pages that a target has found changing them.
 
 use super::{
     args::Policy,
@@ -46,7 +46,8 @@ impl Owner {
         }
     }
 
-    fn pack(self) -> [u64; 2] {
+    /// Two words that tell it apart from all others.
+    pub(super) fn pack(self) -> [u64; 2] {
         match self {
             Self::File { device, inode } => [u64::from(device), inode],
             Self::Process(process) => [u64::MAX, process as u64],
@@ -64,31 +65,23 @@ impl Owner {
     }
 }
 
-struct Word(Atomic<u64>);
-
-impl Word {
-    const fn zero() -> Self {
-        Self(Atomic::new(0))
-    }
-}
-
-impl Slot for Word {
+impl Slot for Atomic<u64> {
     #[inline]
     fn load(&self) -> u64 {
-        self.0.load(Relaxed)
+        self.load(Relaxed)
     }
 
     fn replace(&self, old: u64, new: u64) -> bool {
-        self.0.cmpxchg(old, new, Relaxed).is_ok()
+        self.cmpxchg(old, new, Relaxed).is_ok()
     }
 }
 
-/// What a target has learned of who changes the pages of writes. Any context.
+/// What a target has learned of the owners of pages. Any context.
 pub(super) struct Learned {
     born: Instant<Monotonic>,
     on: Atomic<bool>,
-    table: Table<Word>,
-    /// Who has each slot whose writes are copied, for what is said when that ends.
+    table: Table<Atomic<u64>>,
+    /// The owner in each slot whose writes are copied, for what is said when that ends.
     owners: [[Atomic<u64>; 2]; SLOTS],
 }
 
@@ -97,7 +90,7 @@ impl Learned {
         Self {
             born: Instant::now(),
             on: Atomic::new(on),
-            table: Table::new([const { Word::zero() }; SLOTS], Word::zero()),
+            table: Table::new([const { Atomic::new(0) }; SLOTS], Atomic::new(0)),
             owners: [const { [const { Atomic::new(0) }; 2] }; SLOTS],
         }
     }
@@ -112,7 +105,7 @@ impl Learned {
         self.table.copied(self.now())
     }
 
-    /// Whether nobody is known to change pages.
+    /// Whether no owner is known.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.table.is_empty()
@@ -151,9 +144,9 @@ impl StablePi {
         learned.table.changed(id, learned.now(), turn);
     }
 
-    /// Traces and logs that an owner's writes are copied from now on, or go in place again. `who` is
-    /// the owner that enters, if one does.
-    fn report_turn(&self, turn: Turn, who: Option<(Owner, &Submitter)>) {
+    /// Traces and logs that an owner's writes are copied from now on, or go in place again. `changed`
+    /// is the owner of the write that was found changed, and its submitter.
+    fn report_turn(&self, turn: Turn, changed: Option<(Owner, &Submitter)>) {
         let (number, enters) = match turn {
             Turn::Enters(number) => (number, true),
             Turn::Leaves(number) => (number, false),
@@ -161,7 +154,7 @@ impl StablePi {
         let Some(slot) = self.learned.owners.get(number) else {
             return;
         };
-        let (owner, submitter) = match who {
+        let (owner, submitter) = match changed {
             Some((owner, submitter)) if enters => {
                 for (word, part) in slot.iter().zip(owner.pack()) {
                     word.store(part, Relaxed);

@@ -28,7 +28,7 @@ pub enum Message {
     Verify(bool),
     /// Whether writes are compared with their tuples from now on.
     Recheck(Switch),
-    /// Whether the policy `auto` learns from now on who changes pages.
+    /// Whether the policy `auto` learns from now on which owners change their pages.
     Learn(bool),
     /// Counters begin at 0 again.
     Reset,

@@ -56,10 +56,11 @@ impl Owners {
         let name = class.name();
         let file = change.owner.file();
         let owner = match file {
-            Some(mm::PageLocation { device, inode, .. }) => [u64::from(device), inode],
-            None => [u64::MAX, submitter.process() as u64],
+            Some(mm::PageLocation { device, inode, .. }) => Owner::File { device, inode },
+            None => Owner::Process(submitter.process()),
         };
-        if !self.is_due(mix(&[class as u64, owner[0], owner[1]])) {
+        let [kind, id] = owner.pack();
+        if !self.is_due(mix(&[class as u64, kind, id])) {
             return;
         }
         let (major, minor) = major_minor(filter.mapped);
@@ -93,10 +94,7 @@ impl Owners {
         owner: Owner,
         submitter: Option<&Submitter>,
     ) {
-        let (kind, id) = match owner {
-            Owner::File { device, inode } => (u64::from(device), inode),
-            Owner::Process(process) => (u64::MAX, process as u64),
-        };
+        let [kind, id] = owner.pack();
         if !self.is_due(mix(&[
             u64::MAX - 2,
             u64::from(submitter.is_some()),

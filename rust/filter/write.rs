@@ -62,8 +62,13 @@ pub struct Copied {
 /// Whose tuples a copy went down with.
 #[derive(Clone, Copy)]
 enum Tuples {
-    /// Ours, for data from pages of this class, and whether their owner is known to change them.
-    Ours(mm::Class, bool),
+    /// Ours.
+    Ours {
+        /// The class of the pages that the data is from.
+        class: mm::Class,
+        /// It was copied since their owner is known to change them.
+        learned: bool,
+    },
     /// Those that came from above.
     Forwarded(Payload),
 }
@@ -79,7 +84,7 @@ impl Copied {
 
     fn payload(&self) -> Option<&Payload> {
         match &self.tuples {
-            Tuples::Ours(..) => None,
+            Tuples::Ours { .. } => None,
             Tuples::Forwarded(payload) => Some(payload),
         }
     }
@@ -87,7 +92,7 @@ impl Copied {
     /// Counts it, with `bytes` bytes of data.
     pub(super) fn count(&self, filter: &StablePi, bytes: u32) {
         match self.tuples {
-            Tuples::Ours(class, learned) => {
+            Tuples::Ours { class, learned } => {
                 filter.count_write(Counter::Copied, bytes);
                 filter.counters.add(Counter::copied(class), 1);
                 if learned {
@@ -139,8 +144,8 @@ pub(super) fn map(
     match (path, payload) {
         (WritePath::InPlace(policy), _) => in_place(filter, io, &to, payload, policy),
         (WritePath::Copy, None) => {
-            let tuples = Tuples::Ours(pages.owner().class(), pages.learned);
-            copy(filter, io, &to, tuples)
+            let (class, learned) = (pages.owner().class(), pages.learned);
+            copy(filter, io, &to, class, learned)
         }
         (WritePath::Copy, Some(payload)) => copy_with_payload(filter, io, &to, &payload),
     }
@@ -170,7 +175,7 @@ impl policy::Pages for Pages<'_, '_, '_> {
 
     #[inline]
     fn have_changer(&mut self) -> bool {
-        // Almost always, and a load from a line that nobody writes then.
+        // Almost always, and a load from a line that no CPU writes then.
         if self.filter.learned.is_empty() {
             return false;
         }
@@ -216,16 +221,15 @@ fn copy(
     filter: &StablePi,
     mut io: Io<'_, StablePi, Submitting>,
     to: &Region<'_>,
-    tuples: Tuples,
+    class: mm::Class,
+    learned: bool,
 ) -> Mapped {
     let copy = match io.copy_and_generate(to) {
         Ok(copy) => copy,
         Err(status) => return io.end(status),
     };
-    io.state().state = filter.copied(to, tuples);
-    if let Tuples::Ours(class, _) = tuples {
-        trace::copy(&filter.extent(to, copy.bytes()), class, false);
-    }
+    io.state().state = filter.copied(to, Tuples::Ours { class, learned });
+    trace::copy(&filter.extent(to, copy.bytes()), class, false);
     io.submit_copy(copy, to)
 }
 

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# learn.sh: the policy `auto` learns who changes pages, copies the writes of those and of nobody else,
-# and forgets them. The decisions are tested on the host, in rust/filter/tests/learn.rs; here is
-# who an owner is, and what is said.
+# learn.sh: the policy `auto` learns which processes and files change their pages, copies the writes of
+# those and of no others, and forgets them. The decisions are tested on the host, in
+# rust/filter/tests/learn.rs; here is what an owner is, and what is said.
 #
 # timeout: 240
 # covers: rust/filter rust/mm/class.rs rust/block/submitter.rs rust/block/integrity
@@ -53,18 +53,18 @@ must unmap t
 
 protect recheck:on
 mutates
-ok "who changes pages is copied" holds "$failed == 0 && $copied_learned * 10 >= $writes * 7 && $copied == $copied_learned"
+ok "a process that changes its buffers is copied" holds "$failed == 0 && $copied_learned * 10 >= $writes * 7 && $copied == $copied_learned"
 ok "and hardly repaired any more" holds "$repaired * 10 < $writes && $unrepaired == 0"
 ok "the event names the process" holds "$(turned 0,0:0 "$any" copied) >= 1"
 process=$(sed -nE 's/.* learn: .* process ([0-9]+) copied/\1/p' "$work/trace" | head -n 1)
 ok "a line in the log does, too" is \
 	"$(new_log | grep -cE "stable-pi ${top/,/:}: process $process \((mutator|iou-wrk-$process)\) changes memory under its writes: they are copied now\$")" 1
 
-# The process has ended, and the number of who is known is that of now.
+# The process has ended, and the number is that of owners that write now.
 none_is_known() {
 	[ "$(status_of t learned)" = 0 ]
 }
-ok "who does not write any more is forgotten" wait_for 15 none_is_known
+ok "a process that does not write any more is forgotten" wait_for 15 none_is_known
 
 # One that changes, and fifteen that do not, side by side.
 must dmsetup message t 0 reset
@@ -122,7 +122,7 @@ note "$(grep ' learn: ' "$work/trace")"
 file=$(stat -c '%Hd,%Ld:%i' "$mnt"/maps/*)
 ok "page cache: the writes of a file are copied" holds "$failed == 0 && $copied_learned > 0 && $copied_learned == $copied_cache"
 ok "page cache: the event names the file" holds "$(turned "$file" 0 copied) >= 1"
-ok "page cache: and nobody else" is "$(traced ' learn: .* copied$')" "$(turned "$file" 0 copied)"
+ok "page cache: and no other owner" is "$(traced ' learn: .* copied$')" "$(turned "$file" 0 copied)"
 # rewrite FILE COUNT: a page of it, written so often.
 rewrite() {
 	python3 -S - "$@" <<-'END'

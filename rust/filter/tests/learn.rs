@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who changes pages, learned: one owner, many, and many at once.
+//! Owners that change pages, learned: one, many, and many at once.
 
 use filter::learn::{Record, Slot, Standing, Table, Turn, IDLE, SLOTS};
 use proptest::prelude::*;
@@ -153,7 +153,7 @@ fn a_probe_that_has_changed_makes_the_next_one_come_later() {
 
 /// With an owner that is copied and fifteen that behave, nothing of theirs is copied.
 #[test]
-fn nobody_else_pays() {
+fn no_other_owner_pays() {
     let table = table();
     let mut copied = 0;
     for i in 0..1000 {
@@ -167,7 +167,7 @@ fn nobody_else_pays() {
 }
 
 #[test]
-fn who_is_not_heard_of_is_forgotten() {
+fn an_owner_that_does_not_write_is_forgotten() {
     for other in [false, true] {
         let table = table();
         run(&table, owner(7), 3, 1, |_| true);
@@ -201,7 +201,7 @@ fn more_owners_than_there_is_room_for() {
         .iter()
         .filter(|turn| matches!(turn, Turn::Enters(_)))
         .count();
-    assert_eq!(turns.len(), entered, "whoever is copied stays");
+    assert_eq!(turns.len(), entered, "one that is copied stays");
     assert!((SLOTS / 2..=SLOTS).contains(&entered), "{entered}");
     assert_eq!(table.copied(0), entered);
     // They are idle after a while, and make room.
@@ -216,7 +216,7 @@ fn more_owners_than_there_is_room_for() {
 }
 
 /// What threads do at the same time may be lost, but the table stays whole: it is empty after all has
-/// been forgotten, and knows who is left over.
+/// been forgotten.
 #[test]
 fn all_at_once() {
     let table = table();
@@ -225,11 +225,11 @@ fn all_at_once() {
             let table = &table;
             scope.spawn(move || {
                 for i in 0..20_000_u64 {
-                    let who = owner(i * (thread + 1) % 150);
+                    let owner = owner(i * (thread + 1) % 150);
                     if i % 3 == 0 {
-                        table.changed(who, (i / 100) as u32, |_| {});
+                        table.changed(owner, (i / 100) as u32, |_| {});
                     } else {
-                        table.write(who, (i / 100) as u32, |_| {});
+                        table.write(owner, (i / 100) as u32, |_| {});
                     }
                 }
             });

@@ -152,7 +152,7 @@ pub struct Open {
     /// Whether writes in place are compared once more [the target's default: auto].
     #[arg(long)]
     pub recheck: Option<Switch>,
-    /// Whether it is learned who changes pages [the target's default: on].
+    /// Whether the target learns which files and processes change their pages [the target's default: on].
     #[arg(long)]
     pub learn: Option<OnOff>,
     /// The application tag to write, such as 7 or 0x1234.
@@ -205,7 +205,7 @@ pub struct Change {
     /// Whether writes in place are compared once more.
     #[arg(long)]
     pub recheck: Option<Switch>,
-    /// Whether it is learned who changes pages.
+    /// Whether the target learns which files and processes change their pages.
     #[arg(long)]
     pub learn: Option<OnOff>,
     /// All counters are 0.
