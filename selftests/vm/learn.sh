@@ -58,7 +58,7 @@ ok "and hardly repaired any more" holds "$repaired * 10 < $writes && $unrepaired
 ok "the event names the process" holds "$(turned 0,0:0 "$any" copied) >= 1"
 process=$(sed -nE 's/.* learn: .* process ([0-9]+) copied/\1/p' "$work/trace" | head -n 1)
 ok "a line in the log does, too" is \
-	"$(new_log | grep -cE "stable-pi ${top/,/:}: process $process \((mutator|iou-wrk-$process)\) changes memory under its writes: they are copied now\$")" 1
+	"$(new_log | grep -cE "stable-pi ${top/,/:}: process $process \((mutator|iou-wrk-[0-9]+)\) changes memory under its writes: they are copied now\$")" 1
 
 # The process has ended, and the number is that of owners that write now.
 none_is_known() {
