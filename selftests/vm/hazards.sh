@@ -43,6 +43,8 @@ ok "there is a table" page
 ok "which says both" grep -Eq '^scsi-pi +direct +[0-9]+ of [0-9]+ writes failed.* clean' "$work/table"
 ok "a cell is not run twice" run scsi-pi direct
 ok "there are three still" is "$(wc -l <"$cells")" 3
-sed -i '/"without"/s/"failed":[0-9]*/"failed":0/; /"default"/s/"failed":[0-9]*/"failed":7/' "$cells"
+# Nothing wrong without it, by all that a cell may hold, and failed writes with it.
+sed -Ei '/"without"/s/"(failed|reads_failed|unreadable|differ|fs|harmed|killed|digests|findings)":[0-9]+/"\1":0/g
+	/"default"/s/"failed":[0-9]+/"failed":7/' "$cells"
 ok "(what is worse with stable-pi is an error)" fails page
 finish
