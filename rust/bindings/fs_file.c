@@ -139,5 +139,13 @@ void sp_iter_unhide(struct iov_iter *iter, size_t rest)
 
 ssize_t sp_write_sync(struct kiocb *kiocb, ssize_t written)
 {
+	/*
+	 * What went below directly has made no folio dirty here. With RWF_DONTCACHE
+	 * generic_write_sync() kicks writeback, of the struct bdi_writeback that an
+	 * inode does not have before a folio of it was dirty: it takes that for
+	 * granted (7.3).
+	 */
+	if (!written || (kiocb->ki_flags & IOCB_DIRECT && !iocb_is_dsync(kiocb)))
+		return written;
 	return generic_write_sync(kiocb, written);
 }

@@ -392,6 +392,11 @@ def flagged(fd, raw, memory):
     read = bytearray(64 * K)
     check(os.preadv(fd, [read], 2 * M, RWF_DONTCACHE) == 64 * K, "a short read")
     check(bytes(read) == fresh == content(below("promises"))[2 * M :], "RWF_DONTCACHE")
+    # A file of which no page was ever dirty.
+    direct = os.open(at("direct"), os.O_RDWR | os.O_CREAT | os.O_DIRECT)
+    written = os.pwritev(direct, [memoryview(memory)[: 4 * K]], 0, RWF_DONTCACHE)
+    check(written == 4 * K, f"RWF_DONTCACHE with O_DIRECT: {written}")
+    os.close(direct)
     if folder != lower:
         part = [memoryview(memory)[: 4 * K]]
         for expected, *call in (
