@@ -37,6 +37,7 @@ filesystem() {
 compared() {
 	local seed=()
 	((${SELFTEST_SOAK:-0})) || seed=(--seed "$1")
+	[ "$type" != tmpfs ] || seed+=(--not-behind)
 	find "$alone" "$above" -mindepth 1 -delete
 	"$loads" compare --path "$above" --control "$alone" --lower "$lower" --calls "$@" "${seed[@]}"
 }

@@ -58,6 +58,10 @@ pub struct Args {
     /// Give up all rights before
     #[arg(long)]
     user: Option<u32>,
+    /// Store nothing behind the end of a file, in its last page: tmpfs shows that when the file gets
+    /// longer, and a stack on it shows zeroes
+    #[arg(long)]
+    not_behind: bool,
     /// Print each call, to reproduce one that does not come back
     #[arg(long)]
     verbose: bool,
@@ -85,8 +89,8 @@ pub fn run(args: &Args) -> Result<Outcome> {
         now.map_or(1, |now| now.as_nanos() as u64)
     });
     let mut both = [
-        Side::new(&folder(&args.path)?),
-        Side::new(&folder(&args.control)?),
+        Side::new(&folder(&args.path)?)?,
+        Side::new(&folder(&args.control)?)?,
     ];
     if let Some(user) = args.user {
         become_user(user)?;
@@ -99,7 +103,10 @@ pub fn run(args: &Args) -> Result<Outcome> {
         None => calls < args.calls,
     };
     while more(calls) {
-        let next = Call::random(&mut random, &both[1]);
+        let mut next = Call::random(&mut random, &both[1]);
+        if let Call::Store { behind, .. } = &mut next {
+            *behind &= !args.not_behind;
+        }
         if args.verbose {
             eprintln!("{calls}: {next:?}");
         }

@@ -16,6 +16,7 @@ pub const PATHS: [&str; 16] = [
 ];
 
 /// A system call. What is a path is an index of [`PATHS`], what is a descriptor one of [`FDS`].
+/// Reads and writes of a file with `ring` are done by io_uring.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Call {
@@ -33,6 +34,8 @@ pub enum Call {
         offset: i64,
         len: i64,
         count: usize,
+        flags: i32,
+        ring: bool,
     },
     Write {
         fd: usize,
@@ -41,6 +44,7 @@ pub enum Call {
         fill: u64,
         count: usize,
         flags: i32,
+        ring: bool,
     },
     ReadNext {
         fd: usize,
@@ -230,5 +234,14 @@ pub(super) fn said(result: impl TryInto<i64>) -> Result<i64, String> {
         Err(errno::name_of(&io::Error::last_os_error()))
     } else {
         Ok(result)
+    }
+}
+
+/// What io_uring has returned.
+pub(super) fn completed(result: i32) -> Result<i64, String> {
+    if result < 0 {
+        Err(errno::name_of(&io::Error::from_raw_os_error(-result)))
+    } else {
+        Ok(result.into())
     }
 }

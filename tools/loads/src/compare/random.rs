@@ -5,7 +5,7 @@
 use crate::random::Random;
 
 use super::call::{Call, FDS, PATHS};
-use super::side::Side;
+use super::side::{Side, RWF_DONTCACHE};
 
 /// No file gets longer by what is written.
 const LENGTH: u64 = 512 << 10;
@@ -40,8 +40,11 @@ const FLAGS: [i32; 12] = [
     libc::O_RDONLY | libc::O_DIRECTORY,
 ];
 
-/// The flags of pwritev2(2): none mostly; of those that change no answer.
-const WRITES: [i32; 6] = [0, 0, 0, 0, libc::RWF_APPEND, libc::RWF_DSYNC];
+/// The flags of preadv2(2): none mostly. RWF_NOWAIT asks what is cached, which may differ.
+const READS: [i32; 6] = [0, 0, 0, 0, 0, RWF_DONTCACHE];
+
+/// The flags of pwritev2(2). RWF_ATOMIC is refused by a stack, which promises nothing.
+const WRITES: [i32; 7] = [0, 0, 0, 0, libc::RWF_APPEND, libc::RWF_DSYNC, RWF_DONTCACHE];
 
 impl Call {
     /// A call that makes sense for what there is.
@@ -93,12 +96,15 @@ impl Call {
         };
         let fill = random.next();
         let count = 1 + random.below(4) as usize;
+        let ring = random.below(4) == 0;
         match random.below(100) {
             0..16 => Self::Read {
                 fd,
                 offset,
                 len,
                 count,
+                flags: READS[random.below(READS.len() as u64) as usize],
+                ring,
             },
             16..36 => {
                 let mut flags = WRITES[random.below(WRITES.len() as u64) as usize];
@@ -113,6 +119,7 @@ impl Call {
                     fill,
                     count,
                     flags,
+                    ring,
                 }
             }
             36..40 if !direct => Self::WriteNext { fd, len, fill },

@@ -8,9 +8,12 @@ use std::hash::{Hash, Hasher};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use anyhow::{Context, Result};
+use io_uring::{opcode, squeue, types::Fd, IoUring};
+
 use crate::errno;
 
-use super::call::{said, Answer, Call, FDS, PATHS};
+use super::call::{completed, said, Answer, Call, FDS, PATHS};
 
 const ATTRIBUTES: [&CStr; 3] = [c"user.one", c"user.two", c"trusted.three"];
 
@@ -19,12 +22,16 @@ const BUFFER: usize = 1 << 20;
 
 const PAGE: i64 = 4096;
 
+/// A flag of preadv2(2) and pwritev2(2) that libc does not have yet; linux/fs.h.
+pub const RWF_DONTCACHE: i32 = 0x80;
+
 /// One of the two folders, and what is open in it.
 pub struct Side {
     root: CString,
     files: [Option<OwnedFd>; FDS],
     direct: [bool; FDS],
     buffer: memmap2::MmapMut,
+    ring: IoUring,
 }
 
 /// A time that was set, which is one long ago; none if it is that of a change.
@@ -34,13 +41,14 @@ pub fn time(seconds: i64, nanoseconds: i64) -> Option<(i64, i64)> {
 
 impl Side {
     /// A folder with that path, in which nothing is open.
-    pub fn new(root: &CStr) -> Self {
-        Self {
+    pub fn new(root: &CStr) -> Result<Self> {
+        Ok(Self {
             root: root.into(),
             files: Default::default(),
             direct: Default::default(),
-            buffer: memmap2::MmapMut::map_anon(BUFFER).expect("memory"),
-        }
+            buffer: memmap2::MmapMut::map_anon(BUFFER).context("mmap")?,
+            ring: IoUring::new(1).context("io_uring_setup")?,
+        })
     }
 
     /// Whether there is such a descriptor.
@@ -154,17 +162,55 @@ impl Side {
 
     /// The size of a file that is open, and 0 of what is no file.
     fn size(&self, fd: usize) -> i64 {
+        self.file_size(fd).unwrap_or(0)
+    }
+
+    /// The size of a regular file that is open.
+    fn file_size(&self, fd: usize) -> Option<i64> {
         let mut stat = MaybeUninit::uninit();
         // SAFETY: There is room for what it says.
         if unsafe { libc::fstat(self.raw(fd), stat.as_mut_ptr()) } < 0 {
-            return 0;
+            return None;
         }
         // SAFETY: It has succeeded.
         let stat: libc::stat = unsafe { stat.assume_init() };
-        if stat.st_mode & libc::S_IFMT == libc::S_IFREG {
-            stat.st_size
-        } else {
-            0
+        (stat.st_mode & libc::S_IFMT == libc::S_IFREG).then_some(stat.st_size)
+    }
+
+    /// Makes a call with these flags; without RWF_DONTCACHE where a filesystem does not know it,
+    /// which a stack on it does.
+    fn flagged(&mut self, flags: i32, mut call: impl FnMut(&mut Self, i32) -> Answer) -> Answer {
+        let answer = call(self, flags);
+        match &answer.result {
+            Err(error) if error == "EOPNOTSUPP" && flags & RWF_DONTCACHE != 0 => {
+                call(self, flags & !RWF_DONTCACHE)
+            }
+            _ => answer,
+        }
+    }
+
+    /// Whether the ring is to be taken: of a FIFO it would wait until there is something to read.
+    fn by_ring(&self, fd: usize, ring: bool) -> bool {
+        ring && self.file_size(fd).is_some()
+    }
+
+    /// Has io_uring do one operation, and waits for it.
+    ///
+    /// # Safety
+    ///
+    /// What the operation points to lives until this returns.
+    unsafe fn wait_for(&mut self, entry: &squeue::Entry) -> Answer {
+        // SAFETY: The caller has promised it; it is over when this returns.
+        unsafe { self.ring.submission().push(entry) }.expect("room for one");
+        loop {
+            match self.ring.submit_and_wait(1) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => panic!("io_uring_enter: {error}"),
+                Ok(_) => {}
+            }
+            if let Some(entry) = self.ring.completion().next() {
+                return Answer::new(completed(entry.result()));
+            }
         }
     }
 
@@ -248,13 +294,24 @@ impl Side {
                 offset,
                 len,
                 count,
+                flags,
+                ring,
             } => {
                 self.fill(0, len, count);
                 let vectors = self.vectors(len, count, self.direct[fd]);
                 let (raw, at) = (self.raw(fd), vectors.as_ptr());
-                // SAFETY: See above.
-                let result = unsafe { libc::preadv(raw, at, count as i32, offset) };
-                Answer::new(said(result)).with_data(|len| self.data(&vectors, len))
+                let answer = self.flagged(flags, |side, flags| {
+                    if side.by_ring(fd, ring) {
+                        let entry = opcode::Readv::new(Fd(raw), at, count as u32);
+                        let entry = entry.offset(offset as u64).rw_flags(flags).build();
+                        // SAFETY: See above.
+                        return unsafe { side.wait_for(&entry) };
+                    }
+                    // SAFETY: See above.
+                    let result = unsafe { libc::preadv2(raw, at, count as i32, offset, flags) };
+                    Answer::new(said(result))
+                });
+                answer.with_data(|len| self.data(&vectors, len))
             }
             Call::Write {
                 fd,
@@ -263,13 +320,22 @@ impl Side {
                 fill,
                 count,
                 flags,
+                ring,
             } => {
                 self.fill(fill, len, count);
                 let vectors = self.vectors(len, count, self.direct[fd]);
                 let (raw, at) = (self.raw(fd), vectors.as_ptr());
-                // SAFETY: See above.
-                let result = unsafe { libc::pwritev2(raw, at, count as i32, offset, flags) };
-                Answer::new(said(result))
+                self.flagged(flags, |side, flags| {
+                    if side.by_ring(fd, ring) {
+                        let entry = opcode::Writev::new(Fd(raw), at, count as u32);
+                        let entry = entry.offset(offset as u64).rw_flags(flags).build();
+                        // SAFETY: See above.
+                        return unsafe { side.wait_for(&entry) };
+                    }
+                    // SAFETY: See above.
+                    let result = unsafe { libc::pwritev2(raw, at, count as i32, offset, flags) };
+                    Answer::new(said(result))
+                })
             }
             Call::ReadNext { fd, len } => {
                 let (raw, at) = (self.raw(fd), self.buffer.as_mut_ptr());
