@@ -85,6 +85,21 @@ overlay() {
 ok "overlayfs below" overlay
 umount_all
 
+# bindfs serves a folder of a tmpfs. To it each name is a file of its own, which disappears while a folder
+# above it is being renamed, also without a stack: so not eight at once.
+fuse() {
+	must modprobe fuse
+	must mount_at "$work/o" -t tmpfs none
+	must mount_at "$below" -t fuse.bindfs "$work/o"
+	[[ $(findmnt -n -o FSTYPE "$below") == fuse* ]] || return
+	on "$below"
+	names remote "$above" "$below" &&
+		head -c 1M /dev/urandom >"$work/random" && cp "$work/random" "$above/data" &&
+		mkdir -p "$above/x/y" && touch "$above/x/y/z" && rm -r "$above/"[!d]* && unmount "$above" && cmp "$work/random" "$work/o/data"
+}
+ok "FUSE below" fuse
+umount_all
+
 # The project is there from the host.
 ninep() {
 	rm -rf "$top/build/below-9p"

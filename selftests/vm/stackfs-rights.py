@@ -299,8 +299,29 @@ def confine(allowed):
             raise OSError(ctypes.get_errno(), "landlock")
 
 
+def change_profile(name):
+    """From now on this process has that profile of AppArmor."""
+    with open("/proc/self/attr/apparmor/current", "w") as file:
+        file.write("changeprofile " + name)
+
+
+def profiled():
+    """As confined(), by a profile that allows the path above, and not the one below."""
+    rules = f"profile stackfs-rights {{\n  {where}/ rw,\n  {where}/** rwkl,\n}}\n"
+    subprocess.run(["apparmor_parser", "-r", "-K"], input=rules, text=True, check=True)
+    try:
+        use_all(lambda: change_profile("stackfs-rights"))
+    finally:
+        subprocess.run(["apparmor_parser", "-R", "-K"], input=rules, text=True, check=True)
+
+
 def confined():
-    """Who may use this folder only, by a security module, can use all that is in it."""
+    """A process that may use this folder only, by a security module, can use all that is in it."""
+    use_all(lambda: confine(where))
+
+
+def use_all(give_up):
+    """What a user can do in the folder after that."""
 
     def use(name, flags, function):
         fd = os.open(at(name), flags, 0o644)
@@ -323,7 +344,7 @@ def confined():
         ("rename", lambda: os.rename(at("new"), at("renamed"))),
         ("outside", lambda: os.open("/etc/passwd", os.O_RDONLY)),
     ):
-        say(name, as_user(lambda step=step: (confine(where), step())[1]))
+        say(name, as_user(lambda step=step: (give_up(), step())[1]))
 
 
 def set_user_id():

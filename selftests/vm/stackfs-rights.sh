@@ -16,7 +16,7 @@ below=$work/below above=$work/above
 mkdir -p "$below" "$above"
 chmod 755 "$work"
 
-everywhere=(reader capabilities namespace confined set_user_id lists attributes access times)
+everywhere=(reader capabilities namespace confined profiled set_user_id lists attributes access times)
 # Where filesystems could differ.
 differing=(capabilities access times)
 types=(ext4 xfs btrfs tmpfs)
@@ -62,6 +62,8 @@ same() {
 
 must modprobe brd rd_nr=1 rd_size=409600
 defer gone_module brd
+# Where the profiles of AppArmor are loaded.
+mountpoint -q /sys/kernel/security || must mount_at /sys/kernel/security -t securityfs none
 ok "the module loads" modprobe stackfs
 
 declare -A seen=(
@@ -69,6 +71,7 @@ declare -A seen=(
 	[capabilities]="root writes ENODATA"
 	[namespace]="outside 0100000300200000000000000000000000000000e8030000"
 	[confined]="outside EACCES"
+	[profiled]="outside EACCES"
 	[set_user_id]="user 0o6777 write 4 -rwxrwxrwx"
 	[lists]="removed ENODATA -rw-rwxr-- EACCES"
 	[attributes]="user.a None b'value'"
@@ -82,6 +85,7 @@ has() {
 	namespace) [ -e /proc/self/ns/user ] ;;
 	# The version of Landlock.
 	confined) python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) < 1)' ;;
+	profiled) [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] ;;
 	reader | capabilities) takes security.capability 0100000200200000000000000000000000000000 ;;
 	lists) takes system.posix_acl_access 02000000 ;;
 	esac
