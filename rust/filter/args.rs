@@ -395,6 +395,29 @@ impl fmt::Display for Switch {
     }
 }
 
+impl Args {
+    /// Writes all of it, what was not said as well, as it is measured.
+    pub fn measured(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let verify = match self.verify {
+            None => Switch::Auto,
+            Some(true) => Switch::On,
+            Some(false) => Switch::Off,
+        };
+        write!(
+            out,
+            ",start={},policy={},verify={verify},waits={},recheck={},trust={},learn={},app_tag={:#06x},passthrough={}",
+            self.offset,
+            self.policy,
+            self.waits,
+            self.recheck,
+            self.trust,
+            if self.learn { "on" } else { "off" },
+            self.app_tag,
+            if self.passthrough { 'y' } else { 'n' },
+        )
+    }
+}
+
 /// The line without its device: the policy always, whatever else is not the default.
 impl fmt::Display for Args {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -164,6 +164,17 @@ impl Live {
 }
 
 impl StablePi {
+    /// What the table line says by now, with what messages have changed.
+    fn args_now(&self) -> Args {
+        Args {
+            policy: self.policy(),
+            verify: self.verify().said(self.profile.stored),
+            recheck: self.recheck(),
+            learn: self.learned.is_on(),
+            ..self.args
+        }
+    }
+
     /// The sector of the device below at which the target begins.
     fn start(&self) -> Sector {
         Sector::new(self.args.offset)
@@ -281,6 +292,7 @@ impl Target for StablePi {
         .and(Features::NOWAIT)
         .and(Features::ATOMIC_WRITES)
         .and(Features::ZONED_HM);
+    const FORWARDS_IOCTLS: bool = true;
     const QUEUES: [&'static CStr; 3] = [c"look", c"repair", c"reread"];
     type IoData = integrity::IoData<Kept>;
 
@@ -463,14 +475,12 @@ impl Target for StablePi {
     }
 
     fn table(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let args = Args {
-            policy: self.policy(),
-            verify: self.verify().said(self.profile.stored),
-            recheck: self.recheck(),
-            learn: self.learned.is_on(),
-            ..self.args
-        };
-        write!(out, "{} {}", self.device.name(), args)
+        write!(out, "{} {}", self.device.name(), self.args_now())
+    }
+
+    fn measured(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, ",device_name={}", self.device.name())?;
+        self.args_now().measured(out)
     }
 
     fn message(&self, words: &[&str]) -> Result {

@@ -41,6 +41,7 @@ impl Target for Linear {
     const NAME: &'static CStr = c"linear-rust";
     const VERSION: [u32; 3] = [1, 0, 0];
     const FEATURES: Features = Features::PASSES_INTEGRITY.and(Features::NOWAIT);
+    const FORWARDS_IOCTLS: bool = true;
 
     fn new(setup: &mut Setup<'_>, args: &[&str]) -> Result<Self, TableError> {
         let &[device, offset] = args else {

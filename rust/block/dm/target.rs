@@ -71,6 +71,12 @@ pub trait Target: Sized + Send + Sync + 'static {
     /// What device mapper may take for granted.
     const FEATURES: Features = Features::NONE;
 
+    /// Whether ioctl(2) of what the block layer does not do itself goes on to the
+    /// [`device`](Self::device): commands of SCSI (`SG_IO`) and NVMe, and with them persistent
+    /// reservations. The target does not see them. Where it does not begin with the device, or is
+    /// shorter, device mapper asks for `CAP_SYS_RAWIO`.
+    const FORWARDS_IOCTLS: bool = false;
+
     /// What the workqueues are called in the lists of threads, behind [`NAME`](Self::NAME): that of
     /// [`look`](Self::look), of [`work`](Self::work) for writes, of `work` for everything else.
     const QUEUES: [&'static CStr; 3] = [c"look", c"write", c"read"];
@@ -121,6 +127,13 @@ pub trait Target: Sized + Send + Sync + 'static {
 
     /// Writes what `dmsetup table` shows: the arguments, as [`new`](Self::new) takes them.
     fn table(&self, out: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// Writes what is measured of a table (IMA's event log, the label "device-mapper"): `,name=value`
+    /// for each argument, also those that were left out. Device mapper writes the name and the version
+    /// before them. Process context.
+    fn measured(&self, _out: &mut dyn fmt::Write) -> fmt::Result {
+        Ok(())
+    }
 
     /// Takes a message to a live device: the words of `dmsetup message`. Process context; may
     /// sleep. I/O goes on meanwhile.

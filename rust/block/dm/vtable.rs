@@ -13,7 +13,7 @@ use crate::{
     block::{Device, QueueLimits, Sector, Status},
 };
 use core::{marker::PhantomData, mem::needs_drop, ptr::NonNull};
-use kernel::{error::to_result, ffi, prelude::*, str::Formatter, types::Opaque};
+use kernel::{error::to_result, ffi, fmt::Write as _, prelude::*, str::Formatter, types::Opaque};
 
 /// Arguments that a table line may have.
 const MAX_ARGS: usize = 32;
@@ -54,6 +54,9 @@ impl<T: Target> Registration<T> {
         }
         if T::HAS_MESSAGE {
             raw.message = Some(Self::message_callback);
+        }
+        if T::FORWARDS_IOCTLS {
+            raw.prepare_ioctl = Some(Self::prepare_ioctl_callback);
         }
         if T::HAS_REPORT_ZONES {
             raw.report_zones = Some(Self::report_zones_callback);
@@ -209,6 +212,7 @@ impl<T: Target> Registration<T> {
         let _ = match ty {
             bindings::status_type_t_STATUSTYPE_INFO => target.status(&mut out),
             bindings::status_type_t_STATUSTYPE_TABLE => target.table(&mut out),
+            bindings::status_type_t_STATUSTYPE_IMA if T::HAS_MEASURED => measured(target, &mut out),
             _ => Ok(()),
         };
         let end = out.bytes_written().min(room);
@@ -241,6 +245,25 @@ impl<T: Target> Registration<T> {
             unsafe { &Self::instance(ti).target }.message(words)?;
             Ok(0)
         })
+    }
+
+    /// # Safety
+    ///
+    /// `ti` must be a constructed target of a table that stays, and `bdev` be ours to set.
+    unsafe extern "C" fn prepare_ioctl_callback(
+        ti: *mut bindings::dm_target,
+        bdev: *mut *mut bindings::block_device,
+        _cmd: ffi::c_uint,
+        _arg: ffi::c_ulong,
+        _forward: *mut bool,
+    ) -> ffi::c_int {
+        // SAFETY: The caller vouches for the target.
+        let (device, start) = unsafe { &Self::instance(ti).target }.device();
+        // SAFETY: The caller vouches for both. The device is open for as long as the target is there.
+        unsafe {
+            *bdev = device.bdev();
+            ffi::c_int::from(start.number() != 0 || (*ti).len != device.sectors())
+        }
     }
 
     /// # Safety
@@ -296,6 +319,18 @@ impl<T: Target> Registration<T> {
                 .io_hints(QueueLimits::from_raw(limits))
         }
     }
+}
+
+/// What is measured of a target, as `DMEMIT_TARGET_NAME_VERSION()` and dm-linear have it.
+fn measured<T: Target>(target: &T, out: &mut Formatter<'_>) -> kernel::fmt::Result {
+    let [major, minor, patch] = T::VERSION;
+    let name = T::NAME.to_str().unwrap_or("?");
+    write!(
+        out,
+        "target_name={name},target_version={major}.{minor}.{patch}"
+    )?;
+    target.measured(out)?;
+    out.write_str(";")
 }
 
 /// A request for the zones of a mapped device, which a target hands down to a device of its own.

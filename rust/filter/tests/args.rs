@@ -67,6 +67,34 @@ fn what_is_the_default_is_not_printed_but_for_the_policy() {
 }
 
 #[test]
+fn what_is_the_default_is_measured_too() {
+    let measured = |args: Args| {
+        let mut out = String::new();
+        args.measured(&mut out).unwrap();
+        out
+    };
+    assert_eq!(
+        measured(defaults()),
+        ",start=0,policy=auto,verify=auto,waits=auto,recheck=auto,trust=auto,learn=on,app_tag=0x0000,passthrough=n"
+    );
+    let other = Args {
+        offset: 8,
+        policy: Policy::Detect,
+        verify: Some(true),
+        waits: Switch::On,
+        recheck: Switch::Off,
+        trust: Switch::On,
+        learn: false,
+        app_tag: 0xfffe,
+        passthrough: true,
+    };
+    assert_eq!(
+        measured(other),
+        ",start=8,policy=detect,verify=on,waits=on,recheck=off,trust=on,learn=off,app_tag=0xfffe,passthrough=y"
+    );
+}
+
+#[test]
 fn an_application_tag_has_two_notations() {
     for (value, tag) in [
         ("0", 0),
