@@ -36,6 +36,8 @@
 #   multipath                           each leg is a path to the same
 #   volume                              of lib/admin.sh
 #   nvme-tcp                            of lib/nvmet.sh
+#   iscsi                               of lib/iscsi.sh
+#   drbd [OPTION...]                    of lib/drbd.sh, of the first two legs; of drbdsetup connect
 #
 # "plain" and "pi" take window, too: pi "${window[*]}".
 
