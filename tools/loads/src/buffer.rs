@@ -86,6 +86,11 @@ impl Buffer {
         }
     }
 
+    /// All of it.
+    pub fn whole(&self) -> Range<usize> {
+        0..self.map.len()
+    }
+
     /// The address of a range, for the kernel.
     ///
     /// Panics if the range is not in the buffer.

@@ -69,6 +69,9 @@ pub struct Args {
     /// waiting first, and what a busy device does not take is tried twice
     #[arg(long)]
     wait: bool,
+    /// Register the buffers before, so that they are pinned all the time
+    #[arg(long)]
+    fixed: bool,
     /// Leave the buffers alone
     #[arg(long)]
     no_mutate: bool,

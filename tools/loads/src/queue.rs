@@ -41,6 +41,7 @@ pub struct Queue {
     buffer: Arc<Buffer>,
     in_flight: usize,
     asynchronous: bool,
+    fixed: bool,
 }
 
 impl Queue {
@@ -53,6 +54,7 @@ impl Queue {
             buffer,
             in_flight: 0,
             asynchronous: false,
+            fixed: false,
         })
     }
 
@@ -61,6 +63,22 @@ impl Queue {
     pub fn asynchronous(mut self) -> Self {
         self.asynchronous = true;
         self
+    }
+
+    /// Has the kernel pin the buffer once and for all; operations use it as it is then, as
+    /// io_uring_register(2) describes it.
+    pub fn fixed(mut self) -> Result<Self> {
+        let whole = self.buffer.whole();
+        let vector = libc::iovec {
+            iov_base: self.buffer.address(&whole).cast(),
+            iov_len: whole.len(),
+        };
+        // SAFETY: The buffer is mapped until no operation is in flight, by type invariant. The
+        // kernel holds its pages itself.
+        unsafe { self.ring.submitter().register_buffers(&[vector]) }
+            .context("io_uring_register")?;
+        self.fixed = true;
+        Ok(self)
     }
 
     /// Queues one operation on a range of the buffer, at a byte offset of the
@@ -75,9 +93,17 @@ impl Queue {
         let fd = Fd(self.file.as_raw_fd());
         let address = self.buffer.address(&range);
         let len = range.len() as u32;
-        let entry = match direction {
-            Direction::Read => opcode::Read::new(fd, address, len).offset(offset).build(),
-            Direction::Write => opcode::Write::new(fd, address, len).offset(offset).build(),
+        let entry = match (direction, self.fixed) {
+            (Direction::Read, false) => opcode::Read::new(fd, address, len).offset(offset).build(),
+            (Direction::Write, false) => {
+                opcode::Write::new(fd, address, len).offset(offset).build()
+            }
+            (Direction::Read, true) => opcode::ReadFixed::new(fd, address, len, 0)
+                .offset(offset)
+                .build(),
+            (Direction::Write, true) => opcode::WriteFixed::new(fd, address, len, 0)
+                .offset(offset)
+                .build(),
         };
         let flags = if self.asynchronous {
             squeue::Flags::ASYNC

@@ -98,14 +98,16 @@ impl<'a> Job<'a> {
         let mut random = Random::new(args.seed, 2 * index);
         buffer.randomize(&mut random);
         let buffer = Arc::new(buffer);
-        let queue = Queue::new(args.depth, file.clone(), buffer.clone())?;
+        let mut queue = Queue::new(args.depth, file.clone(), buffer.clone())?;
+        if args.wait {
+            queue = queue.asynchronous();
+        }
+        if args.fixed {
+            queue = queue.fixed()?;
+        }
         Ok(Self {
             args,
-            queue: if args.wait {
-                queue.asynchronous()
-            } else {
-                queue
-            },
+            queue,
             buffer,
             random,
             mutator: Random::new(args.seed, 2 * index + 1),
