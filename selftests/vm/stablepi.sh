@@ -65,7 +65,7 @@ ok "the module loads" load_module
 bail_unless_sda() { [ "$disk" = /dev/sda ] || bail "the examples are for /dev/sda, not $disk"; }
 bail_unless_sda
 
-defer rm -rf /run/man /run/units /run/stablepitab /run/scrub.json /run/adopt.json /run/killed /run/s /run/a
+defer rm -rf /run/man /run/stablepi.prom /run/units /run/stablepitab /run/scrub.json /run/adopt.json /run/killed /run/s /run/a
 
 # The examples of the help, in their order --------------------------------------
 
@@ -132,6 +132,22 @@ ok "the application under whose write a page changed is named by its path" grep 
 ok "the trace instance is gone" fails compgen -G '/sys/kernel/tracing/instances/stablepi-*'
 ok "top shows the device" does 0 '"name":"pi","status":{"policy":"optimistic","verify":"on"' --json top --batch 1 --interval 0.1 --waits
 ok "list shows it" does 0 'pi' list
+# As a program reads them that is not ours.
+scraped() {
+	must pi metrics
+	python3 -c 'import sys
+from prometheus_client.parser import text_string_to_metric_families
+samples = {sample.name: (sample.value, sample.labels) for family in text_string_to_metric_families(sys.stdin.read())
+           for sample in family.samples}
+print(samples)
+value, labels = samples["stable_pi_unstable_total"]
+assert (int(value), labels) == (int(sys.argv[1]), {"name": "pi", "start": "0"}), "changed pages"
+assert samples["stable_pi_info"][1]["policy"] == "optimistic", "settings"
+' "$1" <<<"$said"
+}
+ok "a parser of Prometheus finds the counters" scraped "$(status_of pi unstable)"
+ok "and settings" says 'stable_pi_info{' 'profile="T10-DIF-TYPE1-CRC"'
+ok "refused: a file in a folder that is not there" does 1 'the folder must be there' metrics --textfile /run/none/x
 ok "counters are reset" does 0 '' change pi --reset
 ok "and are 0" is "$(status_of pi writes)" 0
 

@@ -67,6 +67,9 @@ pub enum Command {
     /// Show on a scratch device what changing pages do to it, and that stable-pi helps.
     #[command(after_help = "Example:\n  stablepi test /dev/sda --seconds 2")]
     Test(Test),
+    /// Write the counters for Prometheus.
+    #[command(after_help = "Example:\n  stablepi metrics --textfile /run/stablepi.prom")]
+    Metrics(Metrics),
     /// Open or close what /etc/stablepitab names.
     #[command(after_help = "Example:\n  stablepi tab check --file /run/stablepitab")]
     Tab(Tab),
@@ -327,6 +330,18 @@ pub struct Test {
     /// How long each of the two halves takes.
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     pub seconds: f64,
+}
+
+/// Arguments of `metrics`.
+#[derive(Args)]
+pub struct Metrics {
+    /// Names of stable-pi devices [default: all].
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Write this file instead, for the textfile collector of node_exporter. A reader finds the old one
+    /// or the new one.
+    #[arg(long, value_name = "FILE")]
+    pub textfile: Option<PathBuf>,
 }
 
 /// Arguments of `tab`.

@@ -5,6 +5,7 @@
 pub mod adopt;
 pub mod events;
 pub mod generator;
+pub mod metrics;
 pub mod open;
 pub mod pages;
 pub mod probe;

@@ -14,13 +14,14 @@ use crate::model::table::Line;
 use crate::system::dm::{self, Id};
 use crate::system::sysfs::Machine;
 
+/// A target of a device, as JSON.
 #[derive(Serialize)]
-struct Segment {
-    start: u64,
-    sectors: u64,
+pub(super) struct Segment {
+    pub(super) start: u64,
+    pub(super) sectors: u64,
     table: Line,
-    below: String,
-    status: Status,
+    pub(super) below: String,
+    pub(super) status: Status,
 }
 
 /// A device, as JSON.
@@ -50,7 +51,8 @@ impl Report {
     }
 }
 
-fn segments(dev: Dev) -> Result<Vec<Segment>> {
+/// The targets of a device that are ours.
+pub(super) fn segments(dev: Dev) -> Result<Vec<Segment>> {
     let tables = dm::table(Id::Dev(dev))?;
     let statuses = dm::status(Id::Dev(dev))?;
     let machine = Machine::this();

@@ -37,14 +37,18 @@ pub fn save(path: &Path, state: &State) -> Result<()> {
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         fs::create_dir_all(folder).with_context(what)?;
     }
+    replace(path, &serde_json::to_vec(state)?).with_context(what)
+}
+
+/// Writes a file that is the old one or the new one for those who read it.
+pub fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
-    let mut file = fs::File::create(&new).with_context(what)?;
-    file.write_all(&serde_json::to_vec(state)?)
-        .with_context(what)?;
-    file.sync_all().with_context(what)?;
-    fs::rename(&new, path).with_context(what)
+    let mut file = fs::File::create(&new)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
 }
 
 /// The text that was kept.
