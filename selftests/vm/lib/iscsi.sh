@@ -81,7 +81,7 @@ iscsi_disconnect() {
 
 # iscsi_digest_errors: those that tgtd has found so far.
 iscsi_digest_errors() {
-	cat "$work/tgtd" 2>/dev/null | grep -ci 'digest' || :
+	printf '%d\n' "$(grep -csi 'digest' "$work/tgtd")"
 }
 
 # layer_iscsi: the first leg, behind iSCSI with data digests. See stack.sh.
