@@ -132,7 +132,11 @@ impl Call {
             },
             47..52 => Self::Truncate { fd, size: offset },
             52..66 => {
-                let mode = MODES[random.below(MODES.len() as u64) as usize];
+                let mut mode = MODES[random.below(MODES.len() as u64) as usize];
+                // A stack cannot tell beforehand, and has taken set-user-ID bits then.
+                if side.is_unknown(mode) {
+                    mode = 0;
+                }
                 let shift = libc::FALLOC_FL_COLLAPSE_RANGE | libc::FALLOC_FL_INSERT_RANGE;
                 let (offset, len) = if mode & shift != 0 && random.below(8) != 0 {
                     (aligned(offset), aligned(len) + PAGE as i64)
@@ -165,6 +169,8 @@ impl Call {
                     len,
                 }
             }
+            // From a file to itself, pages that are on their way may be those that are written to.
+            72..74 if side.is_same(fd, other) => Self::Stat { fd },
             72..74 => Self::Send {
                 from: other,
                 fd,

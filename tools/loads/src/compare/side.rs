@@ -30,6 +30,7 @@ pub struct Side {
     root: CString,
     files: [Option<OwnedFd>; FDS],
     direct: [bool; FDS],
+    unknown: Vec<i32>,
     buffer: memmap2::MmapMut,
     ring: IoUring,
 }
@@ -46,6 +47,7 @@ impl Side {
             root: root.into(),
             files: Default::default(),
             direct: Default::default(),
+            unknown: Vec::new(),
             buffer: memmap2::MmapMut::map_anon(BUFFER).context("mmap")?,
             ring: IoUring::new(1).context("io_uring_setup")?,
         })
@@ -59,6 +61,11 @@ impl Side {
     /// Whether it was opened with O_DIRECT.
     pub fn is_direct(&self, fd: usize) -> bool {
         self.direct[fd]
+    }
+
+    /// Whether fallocate(2) does not know that mode here, as far as it has been tried.
+    pub fn is_unknown(&self, mode: i32) -> bool {
+        self.unknown.contains(&mode)
     }
 
     /// Whether the bytes from `offset` to `end` are zero.
@@ -167,14 +174,19 @@ impl Side {
 
     /// The size of a regular file that is open.
     fn file_size(&self, fd: usize) -> Option<i64> {
+        let stat = self.stat_of(fd)?;
+        (stat.st_mode & libc::S_IFMT == libc::S_IFREG).then_some(stat.st_size)
+    }
+
+    /// What fstat(2) says of a descriptor that is open.
+    fn stat_of(&self, fd: usize) -> Option<libc::stat> {
         let mut stat = MaybeUninit::uninit();
         // SAFETY: There is room for what it says.
         if unsafe { libc::fstat(self.raw(fd), stat.as_mut_ptr()) } < 0 {
             return None;
         }
         // SAFETY: It has succeeded.
-        let stat: libc::stat = unsafe { stat.assume_init() };
-        (stat.st_mode & libc::S_IFMT == libc::S_IFREG).then_some(stat.st_size)
+        Some(unsafe { stat.assume_init() })
     }
 
     /// Makes a call with these flags; without RWF_DONTCACHE where a filesystem does not know it,
@@ -186,6 +198,14 @@ impl Side {
                 call(self, flags & !RWF_DONTCACHE)
             }
             _ => answer,
+        }
+    }
+
+    /// Whether both are descriptors of one file.
+    pub fn is_same(&self, fd: usize, other: usize) -> bool {
+        match (self.stat_of(fd), self.stat_of(other)) {
+            (Some(one), Some(two)) => (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino),
+            _ => false,
         }
     }
 
@@ -376,6 +396,9 @@ impl Side {
                 // SAFETY: It has no pointers.
                 let result = unsafe { libc::fallocate(self.raw(fd), mode, offset, len) };
                 let result = said(result);
+                if result.as_ref().is_err_and(|error| error == "EOPNOTSUPP") {
+                    self.unknown.push(mode);
+                }
                 // What is put in again and again would get long.
                 if self.size(fd) > 4 << 20 {
                     // SAFETY: It has no pointers.
