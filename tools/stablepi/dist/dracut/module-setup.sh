@@ -24,6 +24,7 @@ install() {
 	inst_multiple stablepi \
 		/usr/lib/systemd/system/stablepi@.service \
 		/usr/lib/systemd/system/stablepi.target \
+		/usr/lib/systemd/system/system-stablepi.slice \
 		/usr/lib/systemd/system-generators/stablepi-generator \
 		/usr/lib/udev/rules.d/61-stablepi.rules
 	grep '^[^#]*x-initrd\.attach' /etc/stablepitab >"$initdir/etc/stablepitab"

@@ -93,6 +93,10 @@ fn drop_in_text(entry: &Entry) -> String {
     } else if !entry.has("noauto") && !entry.has("nofail") {
         text.push_str("Before=stablepi.target\n");
     }
+    // What the initramfs has opened holds the root filesystem, which is there until the end.
+    if !entry.has("x-initrd.attach") {
+        text.push_str("Conflicts=umount.target\nBefore=umount.target\n");
+    }
     text
 }
 
@@ -149,17 +153,22 @@ mod tests {
         let tab = folder.join("tab");
         fs::write(
             &tab,
-            "pi /dev/sda\nb WWN=0x5 nofail\nc /dev/sdc noauto\nbad\n",
+            "pi /dev/sda\nb WWN=0x5 nofail\nc /dev/sdc noauto\nbad\nroot /dev/sdd x-initrd.attach\n",
         )
         .expect("a temporary file");
         let out = folder.join("units");
         write(&tab, &out).expect("units");
-        let text = fs::read_to_string(out.join("stablepi@pi.service.d/50-device.conf"))
-            .expect("a drop-in");
+        let drop_in = |name: &str| {
+            fs::read_to_string(out.join(format!("stablepi@{name}.service.d/50-device.conf")))
+                .expect("a drop-in")
+        };
+        let text = drop_in("pi");
         assert!(
             text.contains("BindsTo=dev-sda.device\nAfter=dev-sda.device\nBefore=stablepi.target\n"),
             "{text}"
         );
+        assert!(text.contains("Conflicts=umount.target\n"), "{text}");
+        assert!(!drop_in("root").contains("umount.target"));
         for link in [
             "dev-mapper-pi.device.wants/stablepi@pi.service",
             "stablepi.target.requires/stablepi@pi.service",
