@@ -27,6 +27,7 @@ help:
 ## make               build the module for the virtual machine's kernel
 ## make KDIR=<tree>   build the module for a prepared kernel tree
 ## make check         the tests that need no virtual machine: format, lint, host, docs
+## make deb           Debian packages, as build/deb/*.deb, for the virtual machine's kernel
 ## make docs          the documentation, as build/docs/html
 ## make debug-kernel  build a kernel with KASAN, lockdep, kmemleak and fault injection,
 ##                    and the module for it
@@ -54,6 +55,10 @@ endif
 tools:
 	@qemu/setup kernel loads
 	@qemu/enter cargo build --quiet --release --locked -p loads -p stablepi
+
+.PHONY: stablepi
+stablepi:
+	@qemu/enter cargo build --quiet --release --locked -p stablepi
 
 .PHONY: crates
 crates: setup
@@ -110,6 +115,13 @@ docs: setup
 	@qemu/enter sphinx-build -q -W --keep-going -b html -d build/docs/doctrees Documentation build/docs/html
 	@qemu/build-docs build/docs/html/api
 	@echo "build/docs/html/index.html"
+
+.PHONY: deb
+deb:
+	@qemu/setup kernel deb
+	@qemu/build
+	@$(MAKE) --no-print-directory stablepi
+	@qemu/build-deb
 
 .PHONY: clean
 clean:

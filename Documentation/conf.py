@@ -25,3 +25,9 @@ html_theme_options = {
 html_show_sourcelink = False
 html_copy_source = False
 smartquotes = False
+
+# Those of stablepi are made by the program itself.
+man_pages = [
+    ("admin-guide/stablepitab", "stablepitab", "stable-pi devices to open at boot", author, 5),
+    ("admin-guide/stable-pi", "stable-pi", "the target of device mapper", author, 7),
+]

@@ -53,6 +53,11 @@ root_dir() {
 	printf '%s/root-%s\n' "$cache" "$(hash_of "$top"/qemu/packages/* "$top/qemu/mkroot")"
 }
 
+# deb_root_dir: the root file system with what makes packages.
+deb_root_dir() {
+	printf '%s/debroot-%s\n' "$cache" "$(hash_of "$top/qemu/deb-packages" "$top/qemu/mkroot")"
+}
+
 # disk_file: the disk of the virtual machine, with all of the root file system.
 disk_file() {
 	printf '%s/disk-%s\n' "$cache" "$( (root_dir && cat "$top/qemu/mkdisk") | sha256sum | cut -c1-16)"
@@ -113,10 +118,10 @@ in_root() {
 		shift
 	done
 	shift
-	local root
-	root=$(root_dir)
+	local root=${use_root:-}
+	[ -n "$root" ] || root=$(root_dir)
 	[ "$root" = "${kept_root:-}" ] || keep "$root" ||
-		die "there is no root file system yet; type: make setup"
+		die "there is no root file system ${use_root:+for packages }yet; type: ${root_made_by:-make setup}"
 	kept_root=$root
 	mkdir -p "$cache/home" "$build"
 	# The root directory itself is a tmpfs, so that the project and the cache
@@ -148,4 +153,11 @@ in_root() {
 		done
 	fi
 	bwrap "${args[@]}" "${options[@]}" -- "$@"
+}
+
+# in_deb_root ...: the same in the root file system with what makes packages.
+in_deb_root() {
+	local use_root root_made_by='qemu/setup deb'
+	use_root=$(deb_root_dir)
+	in_root "$@"
 }
