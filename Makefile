@@ -74,9 +74,10 @@ demo:
 
 .PHONY: test
 test:
-	@qemu/setup kernel loads crates
+	@qemu/setup kernel loads crates image
 	@qemu/build
 	@$(MAKE) --no-print-directory tools
+	@qemu/build-deb
 	@selftests/run
 
 .PHONY: test-debug

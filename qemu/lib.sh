@@ -58,6 +58,12 @@ deb_root_dir() {
 	printf '%s/debroot-%s\n' "$cache" "$(hash_of "$top/qemu/deb-packages" "$top/qemu/mkroot")"
 }
 
+# image_file VERSION: the root file system of a Debian machine with that kernel, as a tar
+# archive.
+image_file() {
+	printf '%s/image-%s-%s\n' "$cache" "$1" "$(hash_of "$top/qemu/image-packages" "$top/qemu/mkimage")"
+}
+
 # disk_file: the disk of the virtual machine, with all of the root file system.
 disk_file() {
 	printf '%s/disk-%s\n' "$cache" "$( (root_dir && cat "$top/qemu/mkdisk") | sha256sum | cut -c1-16)"
