@@ -74,10 +74,9 @@ demo:
 
 .PHONY: test
 test:
-	@qemu/setup kernel loads crates image
+	@qemu/setup kernel loads crates
 	@qemu/build
 	@$(MAKE) --no-print-directory tools
-	@qemu/build-deb
 	@selftests/run
 
 .PHONY: test-debug

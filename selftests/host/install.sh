@@ -9,6 +9,7 @@
 # own init and initramfs start it. selftests/host/install/ has what is typed there: packages
 # in the archive, first and second in the running machine.
 #
+# run: by name
 # requires: vm
 # timeout: 600
 # covers: debian tools/dkms tools/stablepi selftests/host/install
