@@ -36,7 +36,8 @@ drbd_differs() {
 	wait_for 60 drbd_synced || return
 	size=$(blockdev --getsize64 /dev/drbd0)
 	echo 3 >/proc/sys/vm/drop_caches
-	nodes_differ=$(cmp -l -n "$size" "${drbd_legs[@]}" | awk '{ s = int(($1 - 1) / 512); n += s != last || !n; last = s } END { print n + 0 }')
+	nodes_differ=$({ cmp -l -n "$size" "${drbd_legs[@]}" || :; } |
+		awk '{ s = int(($1 - 1) / 512); n += s != last || !n; last = s } END { print n + 0 }')
 }
 declare nodes_differ drbd_legs
 
