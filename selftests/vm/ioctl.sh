@@ -24,11 +24,7 @@ no_target() {
 }
 
 lio_disk() {
-	local dir vendor=''
-	for dir in /sys/block/sd*; do
-		read -r vendor <"$dir/device/vendor" && [ "$vendor" = LIO-ORG ] && disk=/dev/${dir##*/} && return
-	done 2>/dev/null
-	return 1
+	disk=$(scsi_disk vendor LIO-ORG)
 }
 
 must modprobe sd_mod
@@ -70,8 +66,9 @@ ok "without CAP_SYS_RAWIO, too" inquired whole without
 for name in part behind; do
 	ok "$name: SG_IO reaches the disk" inquired "$name"
 	ok "$name: but not without CAP_SYS_RAWIO" fails inquired "$name" without
-	ok "$name: as of dm-linear" must map "linear-$name" "$(dmsetup table "$name" | sed -E 's/stable-pi ([^ ]+ [0-9]+).*/linear \1/')"
-	ok "$name: neither there" fails inquired "linear-$name" without
+	must map "linear-$name" "$(dmsetup table "$name" | sed -E 's/stable-pi ([^ ]+ [0-9]+).*/linear \1/')"
+	ok "$name: nor through dm-linear" fails inquired "linear-$name" without
+	must unmap "linear-$name"
 done
 
 # Reservations ------------------------------------------------------------------
@@ -119,13 +116,10 @@ for line in sys.stdin:
 	printf '%s\n' "$line"
 	grep -oE 'target_name=.*;' <<<"$line" >"$work/measured"
 }
-if [ -d /sys/kernel/security/ima ] || { must mount_at /sys/kernel/security -t securityfs none && [ -d /sys/kernel/security/ima ]; }; then
-	must map measured "0 $((sectors - 16)) stable-pi $disk 16 2 policy:copy app_tag:7"
-	ok "IMA's log has the table" measured measured
-	ok "with all of its arguments" is "$(<"$work/measured")" \
-		"target_name=stable-pi,target_version=0.2.0,device_name=$(<"/sys/block/${disk#/dev/}/dev"),start=16,policy=copy,verify=auto,waits=auto,recheck=auto,trust=auto,learn=on,app_tag=0x0007,passthrough=n;"
-	must unmap measured
-else
-	skip "IMA's log has the table" "this kernel has no IMA"
-fi
+mountpoint -q /sys/kernel/security || must mount_at /sys/kernel/security -t securityfs none
+must map measured "0 $((sectors - 16)) stable-pi $disk 16 2 policy:copy app_tag:7"
+ok "IMA's log has the table" measured measured
+ok "with all of its arguments" is "$(<"$work/measured")" \
+	"target_name=stable-pi,target_version=0.2.0,device_name=$(<"/sys/block/${disk#/dev/}/dev"),start=16,policy=copy,verify=auto,waits=auto,recheck=auto,trust=auto,learn=on,app_tag=0x0007,passthrough=n;"
+must unmap measured
 finish

@@ -44,17 +44,21 @@ disk='' sectors=0
 # shellcheck disable=SC2034 # for scripts
 window=(max_queue=1 ndelay=2000000)
 
-find_disk() {
-	local dir model
+# scsi_disk model|vendor PREFIX: prints the disk of which that begins so, once it can be used.
+scsi_disk() {
+	local dir value size
 	for dir in /sys/block/sd*; do
-		model=
-		read -r model <"$dir/device/model"
-		[[ $model == scsi_debug* ]] || continue
-		disk=/dev/${dir##*/}
-		read -r sectors <"$dir/size"
-		((sectors > 0)) && test -b "$disk" && return
+		value='' size=0
+		read -r value <"$dir/device/$1"
+		[[ $value == "$2"* ]] || continue
+		read -r size <"$dir/size"
+		((size > 0)) && test -b "/dev/${dir##*/}" && echo "/dev/${dir##*/}" && return
 	done 2>/dev/null
 	return 1
+}
+
+find_disk() {
+	disk=$(scsi_disk model scsi_debug) && sectors=$(blockdev --getsz "$disk")
 }
 
 # make_disk PARAMETER...: of scsi_debug. Sets disk and sectors.

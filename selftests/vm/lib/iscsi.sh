@@ -6,7 +6,8 @@
 # Documentation/kernel-faults.rst.
 
 iqn=iqn.2026-01.org.example:stable-pages
-iscsi_disk=''
+# The disk that has come.
+remote=''
 
 # iscsi_ready: loads what this needs, and starts the daemons of both sides.
 iscsi_ready() {
@@ -51,36 +52,29 @@ iscsi_serve_no_more() {
 	of_tgt --op delete --mode target --force
 }
 
-# find_iscsi: the disk that has come. Sets iscsi_disk.
+# find_iscsi: sets remote.
 find_iscsi() {
-	local dir vendor=''
-	for dir in /sys/block/sd*; do
-		read -r vendor <"$dir/device/vendor"
-		[[ $vendor == IET* ]] || continue
-		iscsi_disk=/dev/${dir##*/}
-		test -b "$iscsi_disk" && (($(<"$dir/size") > 0)) && return
-	done 2>/dev/null
-	return 1
+	remote=$(scsi_disk vendor IET)
 }
 
 # iscsi_connect: with digests of data. A write whose digest was wrong ends the session, and is sent again by
 # the next one.
 iscsi_connect() {
 	local node=(iscsiadm -m node -T "$iqn" -p 127.0.0.1:3260) setting
-	iscsi_disk=
+	remote=
 	"${node[@]}" -o new || return
 	for setting in 'node.conn[0].iscsi.DataDigest=CRC32C' 'node.session.timeo.replacement_timeout=60'; do
 		"${node[@]}" -o update -n "${setting%=*}" -v "${setting##*=}" || return
 	done
-	"${node[@]}" --login && defer iscsi_disconnect && wait_for 20 find_iscsi
+	"${node[@]}" --login && wait_for 20 find_iscsi
 }
 
 iscsi_disconnect() {
 	iscsiadm -m node -T "$iqn" -p 127.0.0.1:3260 --logout
 }
 
-# iscsi_digest_errors: those that tgtd has found so far.
-iscsi_digest_errors() {
+# iscsi_errors: those that tgtd has found so far.
+iscsi_errors() {
 	printf '%d\n' "$(grep -csi 'digest' "$work/tgtd")"
 }
 
@@ -89,6 +83,7 @@ layer_iscsi() {
 	must iscsi_ready
 	must iscsi_serve "${legs[0]}"
 	must iscsi_connect
+	defer iscsi_disconnect
 	# shellcheck disable=SC2034 # of stack.sh
-	legs=("$iscsi_disk")
+	legs=("$remote")
 }

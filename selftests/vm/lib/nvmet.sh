@@ -4,30 +4,31 @@
 # A disk behind NVMe/TCP with data digests, on this machine.
 
 nvmet=/sys/kernel/config/nvmet
-name=stable-pages
+nqn=stable-pages
+# The disk that has come.
 remote=''
 
-# serve DEVICE: as a namespace behind a port on this machine.
-serve() {
-	defer serve_no_more
-	mkdir "$nvmet/subsystems/$name" "$nvmet/subsystems/$name/namespaces/1" "$nvmet/ports/1" &&
-		echo 1 >"$nvmet/subsystems/$name/attr_allow_any_host" &&
-		echo "$1" >"$nvmet/subsystems/$name/namespaces/1/device_path" &&
-		echo 1 >"$nvmet/subsystems/$name/namespaces/1/enable" &&
+# nvmet_serve DEVICE: as a namespace behind a port on this machine.
+nvmet_serve() {
+	defer nvmet_serve_no_more
+	mkdir "$nvmet/subsystems/$nqn" "$nvmet/subsystems/$nqn/namespaces/1" "$nvmet/ports/1" &&
+		echo 1 >"$nvmet/subsystems/$nqn/attr_allow_any_host" &&
+		echo "$1" >"$nvmet/subsystems/$nqn/namespaces/1/device_path" &&
+		echo 1 >"$nvmet/subsystems/$nqn/namespaces/1/enable" &&
 		echo ipv4 >"$nvmet/ports/1/addr_adrfam" &&
 		echo tcp >"$nvmet/ports/1/addr_trtype" &&
 		echo 127.0.0.1 >"$nvmet/ports/1/addr_traddr" &&
 		echo 4420 >"$nvmet/ports/1/addr_trsvcid" &&
-		ln -s "$nvmet/subsystems/$name" "$nvmet/ports/1/subsystems/$name"
+		ln -s "$nvmet/subsystems/$nqn" "$nvmet/ports/1/subsystems/$nqn"
 }
 
-serve_no_more() {
-	rm "$nvmet/ports/1/subsystems/$name" && rmdir "$nvmet/ports/1" \
-		"$nvmet/subsystems/$name/namespaces/1" "$nvmet/subsystems/$name"
+nvmet_serve_no_more() {
+	rm "$nvmet/ports/1/subsystems/$nqn" && rmdir "$nvmet/ports/1" \
+		"$nvmet/subsystems/$nqn/namespaces/1" "$nvmet/subsystems/$nqn"
 }
 
-# find_remote: the disk that has come. Sets remote.
-find_remote() {
+# find_nvmet: sets remote.
+find_nvmet() {
 	local dir
 	for dir in /sys/block/nvme*n1; do
 		[ "$(cat "$dir/device/transport")" = tcp ] || continue
@@ -37,34 +38,34 @@ find_remote() {
 	return 1
 }
 
-# connect: to what is served, with a data digest.
-connect() {
+# nvmet_connect: to what is served, with a data digest.
+nvmet_connect() {
 	remote=
-	nvme connect --transport=tcp --traddr=127.0.0.1 --trsvcid=4420 --nqn="$name" --data-digest \
-		--nr-io-queues=2 --reconnect-delay=1 --ctrl-loss-tmo=60 && wait_for 10 find_remote
+	nvme connect --transport=tcp --traddr=127.0.0.1 --trsvcid=4420 --nqn="$nqn" --data-digest \
+		--nr-io-queues=2 --reconnect-delay=1 --ctrl-loss-tmo=60 && wait_for 10 find_nvmet
 }
 
-disconnect() {
-	nvme disconnect --nqn="$name" >/dev/null
+nvmet_disconnect() {
+	nvme disconnect --nqn="$nqn" >/dev/null
 }
 
-# digests_ready: loads what this needs. A request that fails has failed, and is not sent again on another
+# nvmet_ready: loads what this needs. A request that fails has failed, and is not sent again on another
 # path or on this one.
-digests_ready() {
+nvmet_ready() {
 	modprobe nvme_core multipath=N max_retries=0 && modprobe nvmet_tcp && modprobe nvme_tcp || return
 	mountpoint -q /sys/kernel/config || mount_at /sys/kernel/config -t configfs configfs
 }
 
-digest_errors() {
+nvmet_errors() {
 	new_log | grep -c 'data digest error' || :
 }
 
 # layer_nvme_tcp: the first leg, behind NVMe/TCP with data digests. See stack.sh.
 layer_nvme_tcp() {
-	must digests_ready
-	must serve "${legs[0]}"
-	must connect
-	defer disconnect
+	must nvmet_ready
+	must nvmet_serve "${legs[0]}"
+	must nvmet_connect
+	defer nvmet_disconnect
 	# shellcheck disable=SC2034 # of stack.sh
 	legs=("$remote")
 }
