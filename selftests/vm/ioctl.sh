@@ -23,10 +23,6 @@ no_target() {
 	rmdir "$port" "${port%/*}" "$config/loopback" "$backstore" "${backstore%/*}"
 }
 
-lio_disk() {
-	disk=$(scsi_disk vendor LIO-ORG)
-}
-
 must modprobe sd_mod
 # All that the first of them asks for.
 for driver in configfs target_core_mod uio target_core_{user,pscsi,file,iblock} tcm_loop; do
@@ -44,8 +40,8 @@ echo 1 >"$backstore/enable"
 mkdir -p "$port/lun/lun_0"
 echo "${wwn%1}2" >"$port/nexus"
 must ln -s "$backstore" "$port/lun/lun_0/disk"
-wait_for 30 lio_disk || bail "there is no disk"
-sectors=$(blockdev --getsz "$disk")
+wait_for 30 find_scsi vendor LIO-ORG || bail "there is no disk"
+disk=$scsi_found sectors=$scsi_sectors
 
 ok "the module loads" load_module
 must map whole "0 $sectors stable-pi $disk 0"

@@ -44,21 +44,22 @@ disk='' sectors=0
 # shellcheck disable=SC2034 # for scripts
 window=(max_queue=1 ndelay=2000000)
 
-# scsi_disk model|vendor PREFIX: prints the disk of which that begins so, once it can be used.
-scsi_disk() {
-	local dir value size
+# find_scsi model|vendor PREFIX: the disk of which that begins so, once it can be opened, which is
+# after its node is there. Sets scsi_found, and scsi_sectors.
+find_scsi() {
+	local dir value
 	for dir in /sys/block/sd*; do
-		value='' size=0
+		value=''
 		read -r value <"$dir/device/$1"
-		[[ $value == "$2"* ]] || continue
-		read -r size <"$dir/size"
-		((size > 0)) && test -b "/dev/${dir##*/}" && echo "/dev/${dir##*/}" && return
+		scsi_found=/dev/${dir##*/}
+		[[ $value == "$2"* ]] && scsi_sectors=$(blockdev --getsz "$scsi_found") && ((scsi_sectors > 0)) && return
 	done 2>/dev/null
 	return 1
 }
+declare scsi_found scsi_sectors
 
 find_disk() {
-	disk=$(scsi_disk model scsi_debug) && sectors=$(blockdev --getsz "$disk")
+	find_scsi model scsi_debug && disk=$scsi_found sectors=$scsi_sectors
 }
 
 # make_disk PARAMETER...: of scsi_debug. Sets disk and sectors.

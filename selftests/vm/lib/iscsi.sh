@@ -54,7 +54,7 @@ iscsi_serve_no_more() {
 
 # find_iscsi: sets remote.
 find_iscsi() {
-	remote=$(scsi_disk vendor IET)
+	find_scsi vendor IET && remote=$scsi_found
 }
 
 # iscsi_connect: with digests of data. A write whose digest was wrong ends the session, and is sent again by
