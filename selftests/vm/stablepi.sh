@@ -147,6 +147,7 @@ assert samples["stable_pi_info"][1]["policy"] == "optimistic", "settings"
 }
 ok "a parser of Prometheus finds the counters" scraped "$(status_of pi unstable)"
 ok "and settings" says 'stable_pi_info{' 'profile="T10-DIF-TYPE1-CRC"'
+ok "refused: metrics as JSON" does 2 'that of Prometheus' --json metrics
 ok "refused: a file in a folder that is not there" does 1 'the folder must be there' metrics --textfile /run/none/x
 ok "counters are reset" does 0 '' change pi --reset
 ok "and are 0" is "$(status_of pi writes)" 0

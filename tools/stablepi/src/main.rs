@@ -59,7 +59,7 @@ fn run(cli: Cli) -> command::Outcome {
         Command::Change(args) => command::open::change(&args, json),
         Command::List => command::status::list(json),
         Command::Status(args) => command::status::status(&args, json),
-        Command::Metrics(args) => command::metrics::run(&args),
+        Command::Metrics(args) => command::metrics::run(&args, json),
         Command::Top(args) => command::top::run(&args, json),
         Command::Events(args) => command::events::run(&args, json),
         Command::Scrub(args) => command::scrub::run(&args, json),

@@ -6,11 +6,16 @@ use anyhow::Context;
 
 use super::{ours, say, status::segments, Outcome};
 use crate::cli;
+use crate::failure::{failure, Code};
 use crate::model::metrics::{text, Target};
 use crate::system::store::replace;
 
 /// Writes what Prometheus reads.
-pub fn run(args: &cli::Metrics) -> Outcome {
+pub fn run(args: &cli::Metrics, json: bool) -> Outcome {
+    if json {
+        let text = "the format of metrics is that of Prometheus; for JSON: stablepi --json list";
+        return Err(failure(Code::Usage, text));
+    }
     let mut targets = Vec::new();
     for (name, dev) in ours(&args.names)? {
         for segment in segments(dev)? {

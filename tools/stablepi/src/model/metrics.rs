@@ -42,19 +42,14 @@ const LABELS: [&str; 2] = ["name", "start"];
 pub fn text(targets: &[Target]) -> Result<String> {
     let registry = Registry::new();
     settings(targets, &registry)?;
-    gauge(
-        &registry,
-        "size_bytes",
-        "bytes that the target maps",
-        targets,
-        |target| Some(target.sectors * SECTOR),
-    )?;
+    let sizes = labelled(targets, |target| Some(target.sectors * SECTOR));
+    gauge(&registry, "size_bytes", "bytes that the target maps", sizes)?;
     for key in numbers(targets) {
         let help = meaning(key).unwrap_or("see Documentation/admin-guide/stable-pi.rst");
-        let value = |target: &Target| target.status.get(key)?.parse().ok();
+        let values = labelled(targets, |target| target.status.get(key)?.parse().ok());
         match GAUGES.iter().find(|(known, _)| *known == key) {
-            Some((_, name)) => gauge(&registry, name, help, targets, value)?,
-            None => counter(&registry, key, help, targets, value)?,
+            Some((_, name)) => gauge(&registry, name, help, values)?,
+            None => counter(&registry, key, help, values)?,
         }
     }
     Ok(TextEncoder::new().encode_to_string(&registry.gather())?)
@@ -92,38 +87,31 @@ fn settings(targets: &[Target], registry: &Registry) -> Result<()> {
     register(registry, info)
 }
 
-fn counter(
-    registry: &Registry,
-    key: &str,
-    help: &str,
-    targets: &[Target],
-    value: impl Fn(&Target) -> Option<u64>,
-) -> Result<()> {
+/// A value, and the labels of the target that has it.
+type Labelled = ([String; 2], u64);
+
+fn labelled(targets: &[Target], value: impl Fn(&Target) -> Option<u64>) -> Vec<Labelled> {
+    let labelled = targets.iter().filter_map(|target| {
+        let labels = [target.name.clone(), target.start.to_string()];
+        Some((labels, value(target)?))
+    });
+    labelled.collect()
+}
+
+fn counter(registry: &Registry, key: &str, help: &str, values: Vec<Labelled>) -> Result<()> {
     let options = Opts::new(format!("stable_pi_{key}_total"), help);
     let counter = IntCounterVec::new(options, &LABELS)?;
-    for target in targets {
-        if let Some(value) = value(target) {
-            let labels = [target.name.clone(), target.start.to_string()];
-            counter.with_label_values(&labels).inc_by(value);
-        }
+    for (labels, value) in values {
+        counter.with_label_values(&labels).inc_by(value);
     }
     register(registry, counter)
 }
 
-fn gauge(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    targets: &[Target],
-    value: impl Fn(&Target) -> Option<u64>,
-) -> Result<()> {
+fn gauge(registry: &Registry, name: &str, help: &str, values: Vec<Labelled>) -> Result<()> {
     let gauge = IntGaugeVec::new(Opts::new(format!("stable_pi_{name}"), help), &LABELS)?;
-    for target in targets {
-        if let Some(value) = value(target) {
-            let labels = [target.name.clone(), target.start.to_string()];
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            gauge.with_label_values(&labels).set(value);
-        }
+    for (labels, value) in values {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        gauge.with_label_values(&labels).set(value);
     }
     register(registry, gauge)
 }
