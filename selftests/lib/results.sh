@@ -179,7 +179,7 @@ summary() {
 # took, those that the processors ran for it, and the cases PASSED, FAILED and SKIPPED.
 write_table() {
 	{
-		printf '%s\t%d\t%d' "$kernel" "$SECONDS" $((SECONDS * jobs))
+		printf '%s\t%d\t%d' "$kernel" "$SECONDS" $((SECONDS * $(nproc)))
 		awk -F '\t' '{ n[$2]++ } END { printf "\t%d\t%d\t%d\n", n["passed"], n["failed"], n["skipped"] }' "$scratch/all"
 		sort "$scratch/tests"
 	} >"$results/$1.new"
