@@ -16,6 +16,7 @@
 
 cd "$(dirname "$0")/../.." || exit 1
 . qemu/lib.sh
+. qemu/accelerator.sh
 . selftests/ktap.sh
 . selftests/host/install/lib.sh
 set +e
@@ -41,17 +42,15 @@ nvme() {
 # start STEP INITRD ROOT OPTION...: a machine that runs the step once it has started, and
 # goes off.
 start() {
-	local step=$1 initrd=$2 root=$3 file qemu accel append
+	local step=$1 initrd=$2 root=$3 qemu accel append
 	shift 3
-	file=$cache/kvm-$(</proc/sys/kernel/random/boot_id)
 	append="console=ttyS0 root=$root rw panic=-1 mitigations=off random.trust_cpu=on"
-	accel=(-accel 'tcg,thread=multi' -cpu 'max,-la57,-erms,-fsrm')
-	if [ "$(cat "$file" 2>/dev/null)" = yes ]; then
-		accel=(-accel kvm -cpu host)
+	append+=" no_timer_check tsc=reliable"
+	if [ "$(cat "$kvm_file" 2>/dev/null)" = yes ]; then
+		accel=("${kvm[@]}")
 	else
-		append+=" no_timer_check tsc=reliable watchdog_thresh=30 rcupdate.rcu_cpu_stall_timeout=60"
-		file=$cache/tsc-$(</proc/sys/kernel/random/boot_id)
-		[ ! -e "$file" ] || append+=" tsc_early_khz=$(<"$file")"
+		accel=("${tcg[@]}")
+		append+=" $(emulated)"
 	fi
 	append+=" systemd.show_status=yes systemd.run_success_action=poweroff systemd.run_failure_action=poweroff"
 	append+=" systemd.run=\"/bin/sh -c 'mkdir -p /run/steps && mount -t 9p -o trans=virtio steps /run/steps && exec bash /run/steps/$step'\""
