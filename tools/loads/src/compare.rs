@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long)]
     user: Option<u32>,
     /// Store nothing behind the end of a file, in its last page: tmpfs shows that when the file gets
-    /// longer, and a stack on it shows zeroes
+    /// longer, ext4 when a direct write makes it so, and a stack on them shows zeroes
     #[arg(long)]
     not_behind: bool,
     /// Print each call, to reproduce one that does not come back

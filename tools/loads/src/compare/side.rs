@@ -174,8 +174,13 @@ impl Side {
         })
     }
 
+    /// Whether it is a descriptor of a regular file.
+    pub fn is_regular(&self, fd: usize) -> bool {
+        self.file_size(fd).is_some()
+    }
+
     /// The size of a file that is open, and 0 of what is no file.
-    fn size(&self, fd: usize) -> i64 {
+    pub fn size(&self, fd: usize) -> i64 {
         self.file_size(fd).unwrap_or(0)
     }
 
@@ -206,7 +211,7 @@ impl Side {
 
     /// Whether the ring is to be taken: of a FIFO it would wait until there is something to read.
     fn by_ring(&self, fd: usize, ring: bool) -> bool {
-        ring && self.file_size(fd).is_some()
+        ring && self.is_regular(fd)
     }
 
     /// Reads or writes; without RWF_DONTCACHE where the filesystem does not know it, which a stack
