@@ -101,10 +101,16 @@ fn write_locked(request: &mut Request<'_>, buffer: &mut Buffer<'_>) -> Result<us
     }
     inode.find_room()?;
     file.remove_privileges()?;
-    file.touch()?;
     if request.is_direct() {
-        return request.write_direct::<StackFs>(buffer);
+        let written = request.write_direct::<StackFs>(buffer)?;
+        // Only below is it known whether it is taken: XFS refuses what is not aligned, and the times
+        // stay as they are.
+        if written > 0 {
+            file.touch()?;
+        }
+        return Ok(written);
     }
+    file.touch()?;
     inode.zero_behind_end(request.position());
     request.write_cached(buffer)
 }

@@ -337,6 +337,10 @@ def vectors():
     print(tried(lambda: said(libc.pwritev(fd, vector, 2, ctypes.c_long(0)))))
     vector = (ctypes.c_size_t * 4)(address, 4096, 4096, 4096)
     print(tried(lambda: said(libc.pwritev(fd, vector, 2, ctypes.c_long(0)))))
+    # What is refused, since it is not aligned, leaves times alone.
+    for offset in 100, 4096:
+        os.utime(fd, (1000, 1000))
+        print(tried(os.pwritev, fd, [view[:4096]], offset), os.fstat(fd).st_mtime == 1000)
     os.close(fd)
 
 

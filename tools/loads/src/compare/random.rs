@@ -158,7 +158,7 @@ impl Call {
                 // What is read or written is direct if that file is, and ends where the file does
                 // that is read: XFS and btrfs do neither then, but share the blocks, which a stack
                 // does not.
-                let (source, len) = if side.is_direct(other) || side.is_direct(fd) {
+                let (source, len) = if direct || side.is_direct(other) {
                     let end = aligned(side.size(other));
                     if end == 0 {
                         return Self::Stat { fd };
@@ -168,17 +168,21 @@ impl Call {
                 } else {
                     (offset, len)
                 };
+                let at = self::offset(random);
                 Self::Copy {
                     from: other,
                     fd,
                     source,
-                    offset: self::offset(random),
+                    offset: if direct { aligned(at) } else { at },
                     len,
                 }
             }
             // Pages that are on their way may be those that are written to: from a file to itself,
-            // and as long as what reads from a FIFO has not come.
-            72..74 if side.is_same(fd, other) || !side.is_regular(fd) => Self::Stat { fd },
+            // and as long as what reads from a FIFO has not come. A direct write at any offset takes
+            // set-user-ID bits also where it is refused.
+            72..74 if side.is_same(fd, other) || !side.is_regular(fd) || direct => {
+                Self::Stat { fd }
+            }
             72..74 => Self::Send {
                 from: other,
                 fd,
