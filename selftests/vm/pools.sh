@@ -100,7 +100,8 @@ must unmap t
 
 # Reads, and what is read again. ------------------------------------------------
 
-protect policy:optimistic
+# The disk takes the data after it has checked it.
+protect policy:optimistic recheck:on
 must dd if=/dev/urandom of="$work/data" bs=4M count=1
 must dd if="$work/data" of=/dev/mapper/t bs=4M oflag=direct
 large_read() {

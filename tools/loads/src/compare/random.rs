@@ -133,8 +133,10 @@ impl Call {
             47..52 => Self::Truncate { fd, size: offset },
             52..66 => {
                 let mut mode = MODES[random.below(MODES.len() as u64) as usize];
-                // A stack cannot tell beforehand, and has taken set-user-ID bits then.
-                if side.is_unknown(mode) {
+                // A stack cannot tell beforehand, and has taken set-user-ID bits then; btrfs keeps them
+                // where there is a hole already.
+                let punches = mode & libc::FALLOC_FL_PUNCH_HOLE != 0;
+                if side.is_unknown(mode) || punches && side.is_set_id(fd) {
                     mode = 0;
                 }
                 let shift = libc::FALLOC_FL_COLLAPSE_RANGE | libc::FALLOC_FL_INSERT_RANGE;

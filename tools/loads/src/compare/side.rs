@@ -174,6 +174,12 @@ impl Side {
         })
     }
 
+    /// Whether it is a descriptor of a file with a set-user-ID or set-group-ID bit.
+    pub fn is_set_id(&self, fd: usize) -> bool {
+        let stat = self.stat_of(fd);
+        stat.is_some_and(|stat| stat.st_mode & (libc::S_ISUID | libc::S_ISGID) != 0)
+    }
+
     /// Whether it is a descriptor of a regular file.
     pub fn is_regular(&self, fd: usize) -> bool {
         self.file_size(fd).is_some()
