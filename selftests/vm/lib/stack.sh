@@ -337,6 +337,7 @@ layer_md() {
 		number=$((number + 1))
 	done
 	made=/dev/md$number
+	[[ $* != *--bitmap=* ]] || new=(--assume-clean)
 	must mdadm --create "$made" --run --metadata=1.0 "${new[@]}" "--level=$level" \
 		"--raid-devices=$count" "$@" "${legs[@]}"
 	defer gone_array "$made"
