@@ -357,6 +357,60 @@ u64 sp_counters_sum(u64 __percpu *counters, unsigned int i)
 	return sum;
 }
 
+struct sp_stash __percpu *sp_stash_alloc(void)
+{
+	return alloc_percpu(struct sp_stash);
+}
+
+void sp_stash_free(struct sp_stash __percpu *stash)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct sp_stash *this = per_cpu_ptr(stash, cpu);
+
+		while (this->count)
+			__free_page(this->pages[--this->count]);
+	}
+	free_percpu(stash);
+}
+
+struct page *sp_stash_take(struct sp_stash __percpu *stash)
+{
+	struct page *page = NULL;
+	struct sp_stash *this;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	this = this_cpu_ptr(stash);
+	if (this->count)
+		page = this->pages[--this->count];
+	local_irq_restore(flags);
+	return page;
+}
+
+/*
+ * What is missing in the reserve goes there: an I/O may be waiting for it. That is seen here as
+ * in mempool_free(), with the barrier that mempool_alloc() has the other half of.
+ */
+bool sp_stash_put(struct sp_stash __percpu *stash, const mempool_t *reserve, struct page *page)
+{
+	struct sp_stash *this;
+	unsigned long flags;
+	bool room;
+
+	smp_rmb();
+	if (unlikely(READ_ONCE(reserve->curr_nr) < reserve->min_nr) || want_init_on_free())
+		return false;
+	local_irq_save(flags);
+	this = this_cpu_ptr(stash);
+	room = this->count < ARRAY_SIZE(this->pages);
+	if (room)
+		this->pages[this->count++] = page;
+	local_irq_restore(flags);
+	return room;
+}
+
 bool sp_may_use_simd(void)
 {
 	return may_use_simd();

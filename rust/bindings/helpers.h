@@ -138,6 +138,17 @@ void sp_counters_add(u64 __percpu *counters, unsigned int i, u64 n);
 void sp_counters_reset(u64 __percpu *counters, unsigned int n);
 u64 sp_counters_sum(u64 __percpu *counters, unsigned int i);
 
+/* Pages that a CPU has at hand: as many as a copy of 64 KiB needs, four times. */
+#define SP_STASH_PAGES (SZ_256K / PAGE_SIZE)
+struct sp_stash {
+	unsigned int count;
+	struct page *pages[SP_STASH_PAGES];
+};
+struct sp_stash __percpu *sp_stash_alloc(void);
+void sp_stash_free(struct sp_stash __percpu *stash);
+struct page *sp_stash_take(struct sp_stash __percpu *stash);
+bool sp_stash_put(struct sp_stash __percpu *stash, const mempool_t *reserve, struct page *page);
+
 /**
  * struct sp_extent - sectors of a mapped device
  * @dev:	the mapped device

@@ -44,6 +44,9 @@
 //! Metadata is waited for when an I/O is mapped, never by a worker: where there is only one worker
 //! left, those whose metadata is waited for would wait for that worker.
 //!
+//! Each CPU keeps some of the pages that come back, for the next copy. A page that the reserve lacks
+//! goes there first, since an I/O may be waiting for it.
+//!
 //! A write that has to stay whole waits for several pages, holding a lock that is taken for this
 //! only: one at a time, so that the pages that all the others give back are enough for it.
 //!

@@ -122,6 +122,59 @@ impl PagePool {
     }
 }
 
+/// Pages that each CPU has at hand: one that comes back is the next one that is needed, and is not
+/// cleared in between. There are 256 KiB at the most for a CPU.
+///
+/// # Invariants
+///
+/// `0` was made by `sp_stash_alloc()`. What is in it are pages that are used by nothing else.
+pub(super) struct Stash(NonNull<bindings::sp_stash>);
+
+// SAFETY: A CPU uses its own pages only, and no interrupt comes in between.
+unsafe impl Send for Stash {}
+// SAFETY: As above.
+unsafe impl Sync for Stash {}
+
+impl Stash {
+    /// An empty one. Sleeps; fails with `ENOMEM`.
+    pub(super) fn new() -> Result<Self> {
+        // SAFETY: Can be called where it may sleep.
+        let stash = unsafe { bindings::sp_stash_alloc() };
+        // INVARIANT: Made right here.
+        NonNull::new(stash).map(Self).ok_or(ENOMEM)
+    }
+
+    /// A page that this CPU has. Any context.
+    pub(super) fn take(&self) -> Option<NonNull<bindings::page>> {
+        // SAFETY: By the type invariant the stash is valid.
+        NonNull::new(unsafe { bindings::sp_stash_take(self.0.as_ptr()) })
+    }
+
+    /// Keeps a page, or gives it back to `pool` where that lacks some of its reserve, or there is no
+    /// room here. Any context.
+    ///
+    /// # Safety
+    ///
+    /// As for [`PagePool::free_page`].
+    pub(super) unsafe fn put(&self, page: NonNull<bindings::page>, pool: &PagePool) {
+        let (stash, reserve) = (self.0.as_ptr(), pool.0.as_ptr());
+        // SAFETY: By the type invariants both are valid. The caller does not use the page any more.
+        let kept = unsafe { bindings::sp_stash_put(stash, reserve, page.as_ptr()) };
+        if !kept {
+            // SAFETY: The caller vouches for it.
+            unsafe { pool.free_page(page) }
+        }
+    }
+}
+
+impl Drop for Stash {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it is ours, with the pages; there is no reference to it any
+        // more.
+        unsafe { bindings::sp_stash_free(self.0.as_ptr()) }
+    }
+}
+
 impl Drop for PagePool {
     fn drop(&mut self) {
         // SAFETY: By the type invariant the pool is valid; there is no reference to it any more.

@@ -4,7 +4,7 @@
 
 use super::{
     metadata::Metadata,
-    pool::{AllocMode, PagePool},
+    pool::{AllocMode, PagePool, Stash},
     region::Attached,
     Region, //
 };
@@ -42,6 +42,7 @@ const HASTE: u32 = 3;
 pub(super) struct BioPool {
     set: KBox<Opaque<bindings::bio_set>>,
     pages: PagePool,
+    stash: Stash,
     /// Held by a write that needs more than one page of the reserve. Two of them could each have what
     /// the other waits for.
     whole: Pin<KBox<Mutex<()>>>,
@@ -58,6 +59,7 @@ impl BioPool {
     /// A pool that keeps `bios` bios and `pages` pages. Sleeps; fails with `ENOMEM`.
     pub(super) fn new(bios: u16, pages: u16) -> Result<Self> {
         let pages = PagePool::new(pages)?;
+        let stash = Stash::new()?;
         let waste = Page::alloc_page(GFP_KERNEL)?;
         let whole = KBox::pin_init(new_mutex!((), "stable_pages_whole"), GFP_KERNEL)?;
         let set = KBox::new(Opaque::<bindings::bio_set>::zeroed(), GFP_KERNEL)?;
@@ -67,13 +69,14 @@ impl BioPool {
                 set.get(),
                 bios.into(),
                 size_of::<FrontPad>() as u32,
-                bindings::BIOSET_NEED_BVECS as i32,
+                (bindings::BIOSET_NEED_BVECS | bindings::BIOSET_PERCPU_CACHE) as i32,
             )
         })?;
         // INVARIANT: Initialised right here.
         Ok(Self {
             set,
             pages,
+            stash,
             whole,
             waste,
         })
@@ -133,7 +136,8 @@ impl BioPool {
         let mut left = bytes as usize;
         let mut whole = None;
         for i in 0..pages {
-            let page = match (self.pages.try_alloc_page(mode), mode) {
+            let at_hand = self.stash.take();
+            let page = match (at_hand.or_else(|| self.pages.try_alloc_page(mode)), mode) {
                 (Some(page), _) => page,
                 (None, AllocMode::NoWait) => return false,
                 (None, AllocMode::Partial) if i > 0 => break,
@@ -440,10 +444,9 @@ impl Drop for PrivateBio<'_> {
             for vec in self.vecs() {
                 // SAFETY: By the type invariant the vectors are pages of the pool.
                 unsafe {
-                    self.pool
-                        .pages
-                        .free_page(NonNull::new_unchecked(vec.bv_page))
-                };
+                    let page = NonNull::new_unchecked(vec.bv_page);
+                    self.pool.stash.put(page, &self.pool.pages);
+                }
             }
         }
         // SAFETY: By the type invariant the bio is ours, and not used any more.
