@@ -8,6 +8,7 @@
 //! that submits and one, the mutator, that stores random words all over the
 //! buffers, without a pause, from before the first write until after the last.
 
+mod chosen;
 mod job;
 
 use std::collections::BTreeMap;
@@ -32,9 +33,10 @@ const MAX_BLOCK: u64 = 64 << 20;
 ///
 /// Prints: load, path, writes (completed writes), failed, errors, bytes, short
 /// (writes that moved fewer bytes, in neither failed nor bytes), reads,
-/// reads_failed, read_errors, mutations (stores), seconds; with --verify also
-/// verified (blocks read back), mismatched and unreadable (those of them that
-/// hold something else, or fail to read).
+/// reads_failed, read_errors, mutations (stores), seconds; with --change also
+/// chosen (writes whose buffers it changed); with --verify also verified (blocks
+/// read back), mismatched and unreadable (those of them that hold something
+/// else, or fail to read).
 #[derive(clap::Args)]
 pub struct Args {
     /// Regular file or block device. A file that is missing, too small or has
@@ -72,6 +74,10 @@ pub struct Args {
     /// Register the buffers before, so that they are pinned all the time
     #[arg(long)]
     fixed: bool,
+    /// Change the buffers of N of a thousand writes, from before each is submitted until it
+    /// has completed, and leave those of all others alone
+    #[arg(long, value_name = "N", conflicts_with = "no_mutate", value_parser = value_parser!(u64).range(0..=1000))]
+    change: Option<u64>,
     /// Leave the buffers alone
     #[arg(long)]
     no_mutate: bool,
@@ -98,6 +104,8 @@ pub struct Outcome<'a> {
     reads_failed: u64,
     read_errors: BTreeMap<String, u64>,
     mutations: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chosen: Option<u64>,
     #[serde(flatten)]
     verified: Option<Verified>,
     seconds: f64,
@@ -131,6 +139,7 @@ pub fn run(args: &Args) -> Result<Outcome<'_>> {
         reads_failed: counts.reads.failed,
         read_errors: counts.reads.errors,
         mutations: counts.mutations,
+        chosen: args.change.map(|_| counts.chosen),
         verified: counts.verified,
         seconds: clock.seconds(),
     })

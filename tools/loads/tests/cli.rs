@@ -58,6 +58,11 @@ fn wrong_usage_is_status_2() {
         ("direct --path x --seconds 0", "1..=3600"),
         ("direct --path x --seconds 1 --verify", "--no-mutate"),
         ("direct --path x --seconds 1 --size 4KB", "4KB"),
+        ("direct --path x --seconds 1 --change 1001", "0..=1000"),
+        (
+            "direct --path x --seconds 1 --change 1 --no-mutate",
+            "--no-mutate",
+        ),
         ("mmap --dir . --seconds 1 --file-size 1000", "4096"),
         ("mmap --dir . --seconds 1 --writers-write 65", "--threads"),
     ] {
@@ -129,6 +134,28 @@ fn a_verified_run_reads_back_what_it_wrote() {
     assert!(fs::read(&file).unwrap()[..1 << 20]
         .iter()
         .all(|&byte| byte == 0));
+}
+
+#[test]
+fn a_share_of_the_writes_is_changed() {
+    let file = folder("change").join("file");
+    let change = |share| {
+        let path = file.to_str().unwrap();
+        let direct = ["direct", "--path", path, "--size", "4M", "--jobs", "1"];
+        let limits = ["--seconds", "60", "--op-limit", "1000"];
+        let out = result(&[&direct[..], &limits, &["--change", share]].concat());
+        assert_eq!(out["writes"], 1000);
+        assert_eq!(out["failed"], 0);
+        (
+            out["chosen"].as_u64().unwrap(),
+            out["mutations"].as_u64().unwrap(),
+        )
+    };
+    assert_eq!(change("0"), (0, 0));
+    let (some, mutations) = change("250");
+    assert!((150..350).contains(&some), "{some} writes were changed");
+    assert!(mutations > 0);
+    assert_eq!(change("1000").0, 1000);
 }
 
 #[test]

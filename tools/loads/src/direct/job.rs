@@ -11,6 +11,7 @@ use std::thread;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::chosen::Chosen;
 use super::Args;
 use crate::buffer::Buffer;
 use crate::ledger::Ledger;
@@ -30,6 +31,7 @@ pub struct Counts {
     pub reads: Tally,
     pub short: u64,
     pub mutations: u64,
+    pub chosen: u64,
     pub verified: Option<Verified>,
 }
 
@@ -48,6 +50,7 @@ impl Counts {
         self.reads.add(other.reads);
         self.short += other.short;
         self.mutations += other.mutations;
+        self.chosen += other.chosen;
         if let Some(other) = other.verified {
             let sum = self.verified.get_or_insert_default();
             sum.verified += other.verified;
@@ -80,6 +83,8 @@ pub struct Job<'a> {
     ledger: Option<Ledger>,
     /// By slot: the operation that has its buffer there.
     in_flight: Vec<Option<Operation>>,
+    /// Where not all buffers are changed.
+    chosen: Option<Arc<Chosen>>,
     operations_left: u64,
     counts: Counts,
 }
@@ -115,6 +120,7 @@ impl<'a> Job<'a> {
             blocks,
             ledger: args.verify.then(|| Ledger::new(blocks)),
             in_flight: (0..args.depth).map(|_| None).collect(),
+            chosen: (args.change).map(|_| Arc::new(Chosen::new(args.depth as usize))),
             operations_left: share(args.op_limit, args.jobs, index),
             counts: Counts::default(),
         })
@@ -136,12 +142,17 @@ impl<'a> Job<'a> {
 
     fn submit_while_mutating(&mut self, clock: Clock) -> Result<()> {
         let (stop, begun) = (AtomicBool::new(false), Barrier::new(2));
-        let buffer = self.buffer.clone();
+        let (buffer, chosen) = (self.buffer.clone(), self.chosen.clone());
         let mut random = Random::new(self.mutator.next(), 0);
         thread::scope(|scope| {
             let builder = thread::Builder::new();
             let mutator = builder
                 .spawn_scoped(scope, || {
+                    if let Some(chosen) = &chosen {
+                        chosen.attach();
+                        begun.wait();
+                        return chosen.mutate(buffer.words(), &mut random, &stop);
+                    }
                     let first = scribble(&buffer, &mut random);
                     begun.wait();
                     first + mutate(&buffer, &mut random, &stop)
@@ -151,6 +162,9 @@ impl<'a> Job<'a> {
             begun.wait();
             let result = self.submit(clock);
             stop.store(true, Relaxed);
+            if let Some(chosen) = &self.chosen {
+                chosen.wake();
+            }
             self.counts.mutations = mutator.join().expect("the mutator panicked");
             result
         })
@@ -199,6 +213,12 @@ impl<'a> Job<'a> {
             let pattern = Pattern::new(self.args.seed, self.offset(block), generation);
             pattern.fill(&self.buffer.words()[words(&range)]);
         }
+        if let (Some(permille), Some(chosen)) = (self.args.change, &self.chosen) {
+            if self.random.below(1000) < permille && direction == Direction::Write {
+                chosen.insert(slot);
+                self.counts.chosen += 1;
+            }
+        }
         self.queue
             .push(direction, range, self.offset(block), slot as u64)?;
         self.in_flight[slot] = Some(Operation {
@@ -212,6 +232,9 @@ impl<'a> Job<'a> {
     fn complete(&mut self, completion: &Completion) {
         let operation = self.in_flight[completion.tag as usize].take();
         let operation = operation.expect("a completion of nothing in flight");
+        if let Some(chosen) = &self.chosen {
+            chosen.remove(completion.tag as usize);
+        }
         let whole = completion.result == Ok(self.args.block_size);
         if operation.direction == Direction::Read {
             return self.counts.reads.count(completion.result);
