@@ -22,7 +22,8 @@ help:
 ## make test-debug    the tests of the virtual machine on the debug kernel
 ## make hazards       which stacks lose what without stable-pi, and what is left with it; takes
 ##                    half an hour. STACKS="md1 xfs" LOADS="direct" do a part of it
-## make bench         what stable-pi costs, in instructions, and what waiting does
+## make bench         what stable-pi costs, in instructions, and what waiting does; takes a quarter
+##                    of an hour. BENCH=quick is a part of it, BENCH="direct xfs" those groups
 ## make vm            a shell in the virtual machine, with the module at hand
 ## make               build the module for the virtual machine's kernel
 ## make KDIR=<tree>   build the module for a prepared kernel tree
@@ -94,8 +95,11 @@ hazards:
 	@STACKS="$(STACKS)" LOADS="$(LOADS)" CONTINUE="$(CONTINUE)" tools/hazards
 
 .PHONY: bench
-bench: module
-	@tools/bench
+bench:
+	@qemu/setup kernel loads
+	@qemu/build
+	@$(MAKE) --no-print-directory tools
+	@tools/bench $(if $(filter quick,$(BENCH)),--quick,$(BENCH))
 
 .PHONY: check
 check: setup

@@ -9,7 +9,7 @@
 #
 # requires: vm
 # timeout: 600
-# covers: rust/pi rust/filter rust/block rust/bindings tools/bench-guest
+# covers: rust/pi rust/filter rust/block rust/bindings tools/bench-guest tools/benchmark
 
 cd "$(dirname "$0")/../.." || exit 1
 
