@@ -32,7 +32,6 @@ def changed(quick):
             for policy in POLICIES:
                 found.append(row_of(disk, policy, share, writes, found))
             found.append(row_of(disk, POLICIES[0], share, writes, found))
-            found[-1]["again"] = True
             reference = (found[0]["writes_per_second"] + found[-1]["writes_per_second"]) / 2
             for row in found:
                 row["relative"] = row["writes_per_second"] / reference
@@ -49,9 +48,9 @@ def row_of(disk, policy, share, writes, before):
         fail("%d writes failed" % out["failed"])
     row = dict(policy=policy, permille=share, writes_per_second=out["writes"] / out["seconds"],
                writes=out["writes"], chosen=out["chosen"], copied=counted["copied"],
-               repaired=counted["repaired"], again=False)
+               repaired=counted["repaired"], again=policy == POLICIES[0] and bool(before))
     print("%-24s %8g%% %9d %7.3fx %7d %7d %7d %8d" % (
-        policy, share / 10, row["writes_per_second"],
+        policy + (", once more" if row["again"] else ""), share / 10, row["writes_per_second"],
         row["writes_per_second"] / (before or [row])[0]["writes_per_second"], row["writes"], row["chosen"],
         row["copied"], row["repaired"]), flush=True)
     return row
