@@ -121,7 +121,8 @@ suspended() {
 		is "$two" "$one" && wait_for 5 more "$two" && running || return
 	done
 }
-protect policy:optimistic
+# This disk copies the data after it has checked it, hence the recheck: all is read in the end.
+protect policy:optimistic recheck:on
 begin --no-mutate --verify
 ok "suspended under load: nothing is written meanwhile" suspended
 ok "the load ends" end
