@@ -122,6 +122,13 @@ impl PagePool {
     }
 }
 
+impl Drop for PagePool {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the pool is valid; there is no reference to it any more.
+        unsafe { bindings::mempool_destroy(self.0.as_ptr()) }
+    }
+}
+
 /// Pages that each CPU has at hand: one that comes back is the next one that is needed, and is not
 /// cleared in between. There are 256 KiB at the most for a CPU.
 ///
@@ -172,12 +179,5 @@ impl Drop for Stash {
         // SAFETY: By the type invariant it is ours, with the pages; there is no reference to it any
         // more.
         unsafe { bindings::sp_stash_free(self.0.as_ptr()) }
-    }
-}
-
-impl Drop for PagePool {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant the pool is valid; there is no reference to it any more.
-        unsafe { bindings::mempool_destroy(self.0.as_ptr()) }
     }
 }
