@@ -67,7 +67,7 @@ def main():
         with open(getattr(a, name), encoding='utf-8') as f:
             read[name] = f.read()
         # Without it bindgen writes all in one line, and goes on; nothing would be found there.
-        if not ITEM.search(read[name]):
+        if read[name].count('\n') < 100:
             sys.exit(f'error: {getattr(a, name)} is in one line: there was no rustfmt')
 
     # __BindgenBitfieldUnit is bindgen's own, not C's, and private to each output.

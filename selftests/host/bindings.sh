@@ -56,5 +56,16 @@ ok "an offset that rustc sees otherwise fails the build" refused_with "assertion
 	rust/bindings/layout.py
 ok "a name that shadows one of kernel::bindings fails the build" refused_with "generated names that shadow" \
 	's/^--allowlist-type dm_target$/&\n--allowlist-type bio_vec/' rust/bindings/bindgen_parameters
+# Without rustfmt bindgen writes all in one line, and says so, and goes on.
+in_one_line() {
+	tr '\n' ' ' <"$copy/rust/bindings/reachable.rs" >"$copy/line.rs"
+	in_root -- python3 "$copy/rust/bindings/layout.py" --reachable "$copy/line.rs" \
+		--generated "$copy/rust/bindings/generated.rs" \
+		--kernel "$dir/source/rust/bindings/bindings_generated.rs" --c /tmp/layout.h --rust /tmp/layout.rs
+}
+says_no_rustfmt() {
+	! in_one_line >"$copy.log" 2>&1 && grep -F 'there was no rustfmt' "$copy.log"
+}
+ok "bindings that rustfmt has not seen fail the build" says_no_rustfmt
 rm -rf "$copy" "$copy.log" "$copy.as-it-was"
 finish
