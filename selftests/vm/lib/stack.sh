@@ -316,8 +316,9 @@ one_loop() {
 
 # The data is as new: zeroes, of which the parity is zeroes.
 layer_md() {
-	local level=$1 count=2 number=0 new=(--assume-clean --bitmap=none)
+	local level=$1 count=2 number=0 new=(--assume-clean)
 	shift
+	[[ $* == *--bitmap=* ]] || new+=(--bitmap=none)
 	case $level in
 	0) new=() ;;
 	5) count=3 ;;
@@ -337,7 +338,6 @@ layer_md() {
 		number=$((number + 1))
 	done
 	made=/dev/md$number
-	[[ $* != *--bitmap=* ]] || new=(--assume-clean)
 	must mdadm --create "$made" --run --metadata=1.0 "${new[@]}" "--level=$level" \
 		"--raid-devices=$count" "$@" "${legs[@]}"
 	defer gone_array "$made"
