@@ -344,6 +344,17 @@ def vectors():
     os.close(fd)
 
 
+def behind():
+    """What was stored behind the end of a file is no data once a direct write has made it longer."""
+    fd = os.open(at("behind"), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_DIRECT)
+    os.ftruncate(fd, 1000)
+    memory = mmap.mmap(fd, 1000)
+    ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(memory)) + 1000, 0x41, 3096)
+    os.pwritev(fd, [mmap.mmap(-1, 4 * K)], 64 * K)
+    found = content(at("behind"))
+    check(len(found) == 68 * K and not any(found), f"{len(found)} bytes, {found[1000:1010]}")
+
+
 # Promises ----------------------------------------------------------------------
 
 RWF_NOWAIT, RWF_DONTCACHE, RWF_ATOMIC = 8, 0x80, 0x40
