@@ -21,7 +21,7 @@ help:
 ## make test          everything that must pass, on the stock kernel
 ## make test-debug    the tests of the virtual machine on the debug kernel
 ## make hazards       which stacks lose what without stable-pi, and what is left with it; takes
-##                    half an hour. STACKS="md1 xfs" LOADS="direct" do a part of it
+##                    half an hour or more. STACKS="md1 xfs" LOADS="direct" do a part of it
 ## make bench         what stable-pi costs, in instructions, and what waiting does; takes a quarter
 ##                    of an hour. BENCH=quick is a part of it, BENCH="direct xfs" those groups
 ## make vm            a shell in the virtual machine, with the module at hand

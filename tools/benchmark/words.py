@@ -112,7 +112,7 @@ write 4 KiB each to the same pages of a file on ext4, and start writeback after 
 a page that is written again while it is under writeback goes down once for several writes. That saves more than
 repairs and copies cost. The column ``below`` counts the writes that the target was given. Each row is one run, of
 one order of events among many, so a quarter more or less says nothing. Where the disk is slow, waiting takes a
-third to more than half of the writes away; elsewhere it makes no such difference. A file whose pages are written
+third of the writes away, or more; elsewhere it makes no such difference. A file whose pages are written
 over and over is learned, and then ``auto`` is as ``copy`` for it.
 @waits@
 """),
