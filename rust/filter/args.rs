@@ -12,7 +12,7 @@
 use core::{ffi::CStr, fmt, str::FromStr};
 
 /// Optional arguments that there are.
-const KEYS: usize = 8;
+const KEYS: usize = 9;
 
 /// A table line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Args {
     pub app_tag: u16,
     /// Whether the mapped device shows the profile of the device below.
     pub passthrough: bool,
+    /// Whether messages may ask for tuples that are wrong on purpose.
+    pub inject: bool,
 }
 
 /// How a write is kept stable.
@@ -135,6 +137,8 @@ pub enum Key {
     AppTag,
     /// `passthrough`
     Passthrough,
+    /// `inject:`
+    Inject,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,6 +151,7 @@ struct Options {
     learn: Option<bool>,
     app_tag: Option<u16>,
     passthrough: Option<()>,
+    inject: Option<bool>,
 }
 
 impl<'a> Line<'a> {
@@ -185,6 +190,7 @@ impl<'a> Line<'a> {
             learn: self.options.learn.unwrap_or(true),
             app_tag: self.options.app_tag.unwrap_or_default(),
             passthrough: self.options.passthrough.is_some(),
+            inject: self.options.inject.unwrap_or(false),
         }
     }
 }
@@ -223,6 +229,7 @@ impl Options {
             "trust" => set(&mut self.trust, value.parse().ok(), Key::Trust),
             "learn" => set(&mut self.learn, on_off(value), Key::Learn),
             "app_tag" => set(&mut self.app_tag, app_tag(value), Key::AppTag),
+            "inject" => set(&mut self.inject, on_off(value), Key::Inject),
             "passthrough" => Err(Refusal::Value(Key::Passthrough)),
             _ => Err(Refusal::Unknown(i)),
         }
@@ -247,7 +254,7 @@ pub(super) fn on_off(word: &str) -> Option<bool> {
 }
 
 /// A number of decimal digits, without a sign.
-fn decimal(word: &str) -> Option<u64> {
+pub(super) fn decimal(word: &str) -> Option<u64> {
     word.bytes()
         .all(|b| b.is_ascii_digit())
         .then(|| word.parse().ok())?
@@ -405,7 +412,7 @@ impl Args {
         };
         write!(
             out,
-            ",start={},policy={},verify={verify},waits={},recheck={},trust={},learn={},app_tag={:#06x},passthrough={}",
+            ",start={},policy={},verify={verify},waits={},recheck={},trust={},learn={},app_tag={:#06x},passthrough={},inject={}",
             self.offset,
             self.policy,
             self.waits,
@@ -414,6 +421,7 @@ impl Args {
             if self.learn { "on" } else { "off" },
             self.app_tag,
             if self.passthrough { 'y' } else { 'n' },
+            if self.inject { "on" } else { "off" },
         )
     }
 }
@@ -433,6 +441,7 @@ impl fmt::Display for Args {
             !self.learn,
             app_tag,
             self.passthrough,
+            self.inject,
         ];
         let count = 1 + said.iter().filter(|said| **said).count();
         write!(f, "{} {count} policy:{}", self.offset, self.policy)?;
@@ -457,6 +466,9 @@ impl fmt::Display for Args {
         if self.passthrough {
             f.write_str(" passthrough")?;
         }
+        if self.inject {
+            f.write_str(" inject:on")?;
+        }
         Ok(())
     }
 }
@@ -479,11 +491,12 @@ impl Refusal {
                     c"optional argument 6 is unknown",
                     c"optional argument 7 is unknown",
                     c"optional argument 8 is unknown",
+                    c"optional argument 9 is unknown",
                 ];
                 TEXTS
                     .get(i)
                     .copied()
-                    .unwrap_or(c"an optional argument behind the eighth is unknown")
+                    .unwrap_or(c"an optional argument behind the ninth is unknown")
             }
             Self::Twice(Key::Policy) => c"policy: given twice",
             Self::Twice(Key::Verify) => c"verify: given twice",
@@ -493,6 +506,7 @@ impl Refusal {
             Self::Twice(Key::Learn) => c"learn: given twice",
             Self::Twice(Key::AppTag) => c"app_tag: given twice",
             Self::Twice(Key::Passthrough) => c"passthrough: given twice",
+            Self::Twice(Key::Inject) => c"inject: given twice",
             Self::Value(Key::Policy) => c"policy: not one of auto, optimistic, copy, wait, detect",
             Self::Value(Key::Verify) => c"verify: not one of on, off",
             Self::Value(Key::Waits) => c"waits: not one of auto, on, off",
@@ -501,6 +515,7 @@ impl Refusal {
             Self::Value(Key::Learn) => c"learn: not one of on, off",
             Self::Value(Key::AppTag) => c"app_tag: not a number from 0 to 0xfffe",
             Self::Value(Key::Passthrough) => c"passthrough: takes no value",
+            Self::Value(Key::Inject) => c"inject: not one of on, off",
             Self::VerifyWithoutProfile => c"verify: the device has no integrity profile",
             Self::PassthroughWithoutProfile => c"passthrough: the device has no integrity profile",
             Self::OptimisticWithoutTrust => {

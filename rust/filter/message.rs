@@ -8,19 +8,23 @@
 //! recheck auto|on|off
 //! learn on|off
 //! reset
+//! inject guard|ref|app read|write <sector> [<count>] [once]
+//! inject off
 //! ```
 //!
 //! Words are those of a table line, see [`Args`](super::args::Args); what is not here is for the
 //! life of a table.
 
 use super::args::{
+    decimal,
     on_off,
     Policy,
     Switch, //
 };
+use core::ops::Range;
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// How writes are kept stable from now on.
     Policy(Policy),
@@ -32,6 +36,56 @@ pub enum Message {
     Learn(bool),
     /// Counters begin at 0 again.
     Reset,
+    /// Which tuples are wrong on purpose from now on, in place of those before.
+    Inject(Option<Injection>),
+}
+
+/// Tuples that are wrong on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injection {
+    /// What is wrong in them.
+    pub tag: Tag,
+    /// Whether those that a read brings, or those that are made for a write.
+    pub way: Way,
+    /// The sectors (of 512 bytes) of the mapped device that they are for.
+    pub sectors: Range<u64>,
+    /// Only the next I/O that has one of these sectors gets them.
+    pub once: bool,
+}
+
+/// A tag in a tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tag {
+    /// The guard tag.
+    Guard,
+    /// The reference tag.
+    Reference,
+    /// The application tag.
+    Application,
+}
+
+/// Which way an I/O goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A read.
+    Read,
+    /// A write.
+    Write,
+}
+
+/// What a message is sent to.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// The device below has an integrity profile.
+    pub profile: bool,
+    /// Its rejections are relied upon.
+    pub trusted: bool,
+    /// The profile has reference tags.
+    pub ref_tag: bool,
+    /// The table line says `inject:on`.
+    pub injects: bool,
+    /// The sectors of the mapped device that are the target's.
+    pub sectors: Range<u64>,
 }
 
 /// Why a message is refused.
@@ -59,6 +113,24 @@ pub enum Refusal {
     Trust,
     /// `policy optimistic` over what is not trusted.
     OptimisticWithoutTrust,
+    /// `inject` without the tag, the way or the sector.
+    InjectWords,
+    /// `inject` with a tag that there is not.
+    InjectTag,
+    /// `inject` with a way that there is not.
+    InjectWay,
+    /// `inject` with sectors that are none, or no numbers.
+    InjectSectors,
+    /// `inject app read`, which nothing would notice.
+    InjectUnseen,
+    /// `inject` with sectors that are not the target's.
+    InjectBeyond,
+    /// `inject` where the table line does not allow it.
+    InjectNotAllowed,
+    /// `inject` over a device without an integrity profile.
+    InjectWithoutProfile,
+    /// `inject ref` over a device whose format has no reference tags.
+    InjectWithoutRefTag,
 }
 
 impl Message {
@@ -80,22 +152,82 @@ impl Message {
             "learn" => on_off(one(values)?).map(Self::Learn).ok_or(Refusal::Learn),
             "reset" if values.is_empty() => Ok(Self::Reset),
             "reset" => Err(Refusal::Extra),
+            "inject" => Injection::parse(values).map(Self::Inject),
             "waits" => Err(Refusal::Waits),
             "trust" => Err(Refusal::Trust),
             _ => Err(Refusal::Unknown),
         }
     }
 
-    /// The same message to a device that has an integrity profile, or has none, and whose rejections
-    /// are relied upon, or are not.
-    pub fn check_against(self, profile: bool, trusted: bool) -> Result<Self, Refusal> {
-        match self {
-            Self::Verify(true) if !profile => Err(Refusal::VerifyWithoutProfile),
-            Self::Policy(policy) if policy.needs_trust() && !trusted => {
+    /// The same message to that receiver.
+    pub fn check_against(self, to: &Receiver) -> Result<Self, Refusal> {
+        match &self {
+            Self::Verify(true) if !to.profile => Err(Refusal::VerifyWithoutProfile),
+            Self::Policy(policy) if policy.needs_trust() && !to.trusted => {
                 Err(Refusal::OptimisticWithoutTrust)
             }
-            message => Ok(message),
+            Self::Inject(_) if !to.injects => Err(Refusal::InjectNotAllowed),
+            Self::Inject(Some(injection)) => injection.check_against(to).map(|()| self),
+            _ => Ok(self),
         }
+    }
+}
+
+impl Injection {
+    /// Takes the words behind `inject` apart; `None` is `off`.
+    fn parse(words: &[&str]) -> Result<Option<Self>, Refusal> {
+        let (tag, way, first, rest) = match words {
+            ["off"] => return Ok(None),
+            ["off", ..] => return Err(Refusal::Extra),
+            [tag, way, first, rest @ ..] => (*tag, *way, *first, rest),
+            _ => return Err(Refusal::InjectWords),
+        };
+        let tag = match tag {
+            "guard" => Tag::Guard,
+            "ref" => Tag::Reference,
+            "app" => Tag::Application,
+            _ => return Err(Refusal::InjectTag),
+        };
+        let way = match way {
+            "read" => Way::Read,
+            "write" => Way::Write,
+            _ => return Err(Refusal::InjectWay),
+        };
+        let (count, once) = match rest {
+            [] => ("1", false),
+            ["once"] => ("1", true),
+            [count] => (*count, false),
+            [count, "once"] => (*count, true),
+            _ => return Err(Refusal::Extra),
+        };
+        let first = decimal(first).ok_or(Refusal::InjectSectors)?;
+        let count = decimal(count).ok_or(Refusal::InjectSectors)?;
+        let end = first.checked_add(count).ok_or(Refusal::InjectSectors)?;
+        if first == end {
+            return Err(Refusal::InjectSectors);
+        }
+        if (tag, way) == (Tag::Application, Way::Read) {
+            return Err(Refusal::InjectUnseen);
+        }
+        Ok(Some(Self {
+            tag,
+            way,
+            sectors: first..end,
+            once,
+        }))
+    }
+
+    fn check_against(&self, to: &Receiver) -> Result<(), Refusal> {
+        if !to.profile {
+            return Err(Refusal::InjectWithoutProfile);
+        }
+        if self.tag == Tag::Reference && !to.ref_tag {
+            return Err(Refusal::InjectWithoutRefTag);
+        }
+        if self.sectors.start < to.sectors.start || self.sectors.end > to.sectors.end {
+            return Err(Refusal::InjectBeyond);
+        }
+        Ok(())
     }
 }
 
@@ -112,7 +244,7 @@ impl Refusal {
     /// What the kernel log says.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Unknown => "not one of policy, verify, recheck, learn, reset",
+            Self::Unknown => "not one of policy, verify, recheck, learn, reset, inject",
             Self::Missing => "a value is missing",
             Self::Extra => "more words than it takes",
             Self::Policy => "policy: not one of auto, optimistic, copy, wait, detect",
@@ -125,6 +257,17 @@ impl Refusal {
             Self::OptimisticWithoutTrust => {
                 "policy: optimistic relies on what is below, which is not trusted"
             }
+            Self::InjectWords => {
+                "inject: expected guard|ref|app read|write <sector> [<count>] [once], or off"
+            }
+            Self::InjectTag => "inject: the tag is not one of guard, ref, app",
+            Self::InjectWay => "inject: not one of read, write",
+            Self::InjectSectors => "inject: no sector and number of sectors",
+            Self::InjectUnseen => "inject: application tags of reads are not compared",
+            Self::InjectBeyond => "inject: the sectors are not the target's",
+            Self::InjectNotAllowed => "inject: the table line does not say inject:on",
+            Self::InjectWithoutProfile => "inject: the device has no integrity profile",
+            Self::InjectWithoutRefTag => "inject: the format has no reference tags",
         }
     }
 }

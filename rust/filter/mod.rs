@@ -13,6 +13,7 @@
 pub mod args;
 pub mod completion;
 mod counters;
+mod inject;
 pub mod learn;
 mod learned;
 pub mod message;
@@ -25,8 +26,9 @@ use self::{
     args::{Args, Policy, Switch, Verify},
     completion::Outcome, //
     counters::{Counter, Counters},
+    inject::Inject,
     learned::Learned,
-    message::Message,
+    message::{Message, Receiver, Way},
     owners::Owners,
     policy::WriteContext,
 };
@@ -87,12 +89,16 @@ pub struct StablePi {
     mapped: u32,
     /// The first sector of the mapped device that is the target's.
     begin: Sector,
+    /// How many sectors they are.
+    len: u64,
     /// What the table line says; some of it is overruled by `live`.
     args: Args,
     live: Live,
     counters: Counters,
     owners: Owners,
     learned: Learned,
+    /// What is wrong on purpose, where the table line allows that.
+    inject: Option<Inject>,
     /// The device below does not show `profile` any more.
     changed: Atomic<bool>,
 }
@@ -248,12 +254,20 @@ impl StablePi {
             Message::Recheck(switch) => self.live.recheck.store(u32::from(switch as u8), Relaxed),
             Message::Learn(on) => self.set_learns(on),
             Message::Reset => self.counters.reset(),
+            Message::Inject(injection) => self.set_inject(injection.as_ref()),
         }
     }
 
     fn take_message(&self, words: &[&str]) -> Result<(), message::Refusal> {
-        let trusted = self.context(self.below(), false).trusted();
-        self.apply(Message::parse(words)?.check_against(self.profile.stored, trusted)?);
+        let begin = self.begin.number();
+        let receiver = Receiver {
+            profile: self.profile.stored,
+            trusted: self.context(self.below(), false).trusted(),
+            ref_tag: self.profile.format.has_ref_tag(),
+            injects: self.inject.is_some(),
+            sectors: begin..begin.saturating_add(self.len),
+        };
+        self.apply(Message::parse(words)?.check_against(&receiver)?);
         Ok(())
     }
 }
@@ -346,11 +360,13 @@ impl Target for StablePi {
             profile,
             mapped: setup.mapped_device(),
             begin: setup.begin(),
+            len: setup.len(),
             args,
             live: Live::new(&args, profile.stored),
             counters: Counters::new().map_err(no_memory)?,
             owners: Owners::new(),
             learned: Learned::new(args.learn),
+            inject: args.inject.then(Inject::new),
             changed: Atomic::new(false),
         })
     }
@@ -364,7 +380,8 @@ impl Target for StablePi {
         }
         if bio.is_data_write() {
             let below = self.look_below(&io);
-            return write::map(self, io, self.region(sector), below);
+            let to = self.spoiled(self.region(sector), Way::Write, io.data_bytes());
+            return write::map(self, io, to, below);
         }
         if bio.is_read() {
             let from = self.region(sector);

@@ -218,6 +218,6 @@ pub(super) fn mix(parts: &[u64]) -> u64 {
 }
 
 /// Major and minor number of a `dev_t`.
-fn major_minor(device: u32) -> (u32, u32) {
+pub(super) fn major_minor(device: u32) -> (u32, u32) {
     (device >> 20, device & 0xf_ffff)
 }

@@ -5,6 +5,7 @@
 use super::{
     args::Verify,
     completion::{self, Doubt, Event, Outcome, Verdict},
+    message::Way,
     outcome,
     status,
     StablePi,
@@ -131,7 +132,7 @@ pub(super) fn look(
     first: Status,
 ) -> Looked {
     let wait_ns = io.state().nanoseconds_since_end();
-    let from = filter.region(fetched.sector);
+    let from = filter.spoiled(filter.region(fetched.sector), Way::Read, io.data_bytes());
     let mut arrived = DeferredRead {
         from,
         filter,
@@ -173,7 +174,7 @@ pub(super) fn reread(
         hasty,
         wait_ns,
     } = doubtful;
-    let from = filter.region(fetched.sector);
+    let from = filter.spoiled(filter.region(fetched.sector), Way::Read, io.data_bytes());
     let mut again = Again {
         from,
         filter,
@@ -322,7 +323,8 @@ impl completion::Reread for Again<'_, '_, '_> {
         let mut wrong = Intervals::NONE;
         self.mismatches(|mismatch| {
             let interval = (mismatch.interval as u32).saturating_sub(base);
-            first.get_or_insert(interval);
+            // What is wrong on purpose comes behind the rest.
+            first = Some(first.map_or(interval, |first: u32| first.min(interval)));
             wrong.insert(interval);
         })?;
         self.never_matched.retain(&wrong);

@@ -6,6 +6,7 @@ use super::{
     completion::{self, CompletionPolicy, Event, Outcome, Suspicion, Verdict},
     counters::Counter,
     learned::Owner,
+    message::Way,
     outcome,
     policy::{self, WritePath},
     status,
@@ -279,8 +280,9 @@ pub(super) fn send_again(
     if outcome(first) == Outcome::Protection {
         filter.counters.count(Event::Retried);
     }
+    let to = filter.region(copied.sector);
     let mut rejected = Rejected {
-        to: filter.region(copied.sector),
+        to: filter.spoiled(to, Way::Write, io.data_bytes()),
         filter,
         io,
         copied,
@@ -367,9 +369,10 @@ pub(super) fn repair(
         suspicion,
         class,
     } = unstable;
+    let to = filter.region(written.sector);
     let mut suspect = DeferredWrite {
         hasty: false,
-        to: filter.region(written.sector),
+        to: filter.spoiled(to, Way::Write, io.data_bytes()),
         filter,
         io,
         written,
@@ -384,8 +387,9 @@ pub(super) fn send_with_patience(
     io: &mut Io<'_, StablePi, Working>,
     written: Written,
 ) -> Status {
+    let to = filter.region(written.sector);
     let mut suspect = DeferredWrite {
-        to: filter.region(written.sector),
+        to: filter.spoiled(to, Way::Write, io.data_bytes()),
         filter,
         io,
         written,

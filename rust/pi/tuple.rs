@@ -72,6 +72,16 @@ impl Tuple {
             && (format.has_ref_tag() || self.reference == format.ref_tag_mask())
     }
 
+    /// Makes a field wrong, and right again the second time. An application tag of 0xfffe becomes the
+    /// [escape](Self::is_escape).
+    pub fn spoil(&mut self, field: Field) {
+        match field {
+            Field::Guard => self.guard ^= 1,
+            Field::Application => self.app ^= 1,
+            Field::Reference => self.reference ^= 1,
+        }
+    }
+
     #[inline]
     pub(super) fn from_t10(
         &[g0, g1, a0, a1, r0, r1, r2, r3]: &[u8; 8],

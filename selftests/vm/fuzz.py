@@ -28,7 +28,7 @@ import time
 
 sys.dont_write_bytecode = True
 import grammar  # noqa: E402
-from grammar import KEYS, U64, VALUES  # noqa: E402
+from grammar import KEYS, TAGS, U64, VALUES, WAYS  # noqa: E402
 
 # The ioctls ------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ waits:on recheck:yes recheck:off learn learn: learn:on learn:off learn:auto veri
 app_tag: app_tag:0x app_tag:0X1 app_tag:0xffff app_tag:0xfffe app_tag:65535 app_tag:65534
 app_tag:65536 app_tag:0x10000 app_tag:-1 app_tag:+1 app_tag:0x+1 app_tag:0x0x1 app_tag:ff
 app_tag:000000000000000000000000000042 app_tag:18446744073709551616 passthrough passthrough:
-passthrough:on Passthrough reset auto on off detect ON : :: @ @stats @policy "" '' ١ é à
+passthrough:on Passthrough inject inject: inject:on inject:once guard ref app read write once reset auto on off detect ON : :: @ @stats @policy "" '' ١ é à
 18446744073709551615 18446744073709551616 9223372036854775808 4294967296""".split()
 NEAR = [word.encode() for word in NEAR]
 BYTES = [bytes([b]) for b in b"0123456789abcdefxX:+-_,.=/\\ \t\n\r\v\f\"'@#%\x00\x01\x7f\x80\xa0\xc3\xff"]
@@ -276,9 +276,20 @@ class Generator:
                 lines = self.change_table(lines)
         return [(start % U64, length % U64, kind, self.join(words)) for start, length, kind, words in lines]
 
+    def injection(self):
+        """The words behind inject."""
+        if self.chance(0.1):
+            return ["off"]
+        return [self.pick(list(TAGS)), self.pick(WAYS), str(self.random.randrange(10000)),
+                *self.pick([[], [str(self.random.randrange(100))]]), *self.pick([[], ["once"]])]
+
     def message(self):
-        name = self.pick(["policy", "policy", "verify", "recheck", "learn", "reset", "waits", "trust"])
-        words = [name.encode()] + ([self.pick(VALUES[name]).encode()] if name in VALUES else [])
+        name = self.pick(["policy", "policy", "verify", "recheck", "learn", "reset", "waits", "trust",
+                          "inject", "inject"])
+        values = [self.pick(VALUES[name])] if name in VALUES else []
+        if name == "inject":
+            values = self.injection()
+        words = [word.encode() for word in [name, *values]]
         if self.chance(0.6):
             for _ in range(self.pick([1, 1, 2])):
                 words = self.change_words(words) or [b""]
@@ -399,11 +410,11 @@ class Messages:
     def __init__(self, control, log, world):
         self.control, self.log, self.world = control, log, world
         self.score = Score(grammar.MESSAGE_ANSWERS)
-        self.devices, self.files = {}, {}
+        self.devices, self.files, self.numbers = {}, {}, {}
         disk, plain = world.disks.values()
         layouts = [
-            [f"{disk.path} 0", f"{plain.path} 8 1 policy:copy"],
-            [f"{disk.path} 8192 2 passthrough app_tag:7"],
+            [f"{disk.path} 0", f"{plain.path} 8 2 policy:copy inject:on"],
+            [f"{disk.path} 8192 3 passthrough app_tag:7 inject:on"],
         ]
         for name, layout in zip(self.DEVICES, layouts):
             self.make(name, [(i * self.LENGTH, self.LENGTH, b"stable-pi", line.encode())
@@ -417,9 +428,10 @@ class Messages:
             sys.exit(f"fuzz.py: {lines} were refused")
         self.control.resume(name)
         self.devices[name] = self.world.table(name, lines)
+        self.numbers[name] = f"{os.major(dev)}:{os.minor(dev)}"
         self.files[name] = os.open(f"/dev/dm-{os.minor(dev)}", os.O_RDWR | os.O_DIRECT)
 
-    def expected(self, target, line):
+    def expected(self, name, target, line):
         """The errno and the kernel log."""
         try:
             if target is None:
@@ -427,7 +439,7 @@ class Messages:
                 if not grammar.split(line) or grammar.split(line)[0].startswith(b"@"):
                     grammar.Target.take(self.devices[self.DEVICES[0]][0], line)
                 raise grammar.RefusedByCore(f"device-mapper: ioctl: {grammar.OUTSIDE}")
-            target.take(line)
+            said = target.take(line)
         except grammar.Refused as refused:
             self.score.count(refused.text)
             return refused.number, [f"stable_pages: message: {refused.text}"]
@@ -435,7 +447,7 @@ class Messages:
             self.score.count(str(refused).split(": ")[2])
             return errno.EINVAL, [str(refused)]
         self.score.count(grammar.ACCEPTED)
-        return 0, []
+        return 0, [f"stable_pages: stable-pi {self.numbers[name]}: {text}" for text in said]
 
     def shows(self, name, line):
         """Status and table say what the messages said."""
@@ -458,6 +470,10 @@ class Messages:
         self.control.must(TABLE_CLEAR, name)
 
     def write(self, name, target):
+        if target.injects:
+            # So that it can succeed.
+            self.control.message(name, target.start, b"inject off")
+            self.log.new()
         os.pwrite(self.files[name], self.block, target.start * 512)
         target.writes += 1
 
@@ -470,7 +486,7 @@ class Messages:
             sector = targets[-1].start + targets[-1].length
         else:
             sector = target.start + generator.random.randrange(target.length)
-        wanted = self.expected(target, line)
+        wanted = self.expected(name, target, line)
         number = self.control.message(name, sector, line)
         # Whether the words can be read at all is not the target's to say.
         log = [text.replace("stable_pages: stable-pi: ", "stable_pages: ") for text in self.log.new()]

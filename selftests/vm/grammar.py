@@ -23,9 +23,11 @@ def record(text):
 POLICIES = ["auto", "optimistic", "copy", "wait", "detect"]
 SWITCHES = ["auto", "on", "off"]
 BOOLS = ["on", "off"]
-KEYS = ["policy", "verify", "waits", "recheck", "trust", "learn", "app_tag", "passthrough"]
+KEYS = ["policy", "verify", "waits", "recheck", "trust", "learn", "app_tag", "passthrough", "inject"]
 VALUES = {"policy": POLICIES, "verify": BOOLS, "waits": SWITCHES, "recheck": SWITCHES,
-          "trust": SWITCHES, "learn": BOOLS}
+          "trust": SWITCHES, "learn": BOOLS, "inject": BOOLS}
+TAGS = {"guard": "guard", "ref": "reference", "app": "application"}
+WAYS = ["read", "write"]
 LIVE = ["policy", "verify", "recheck", "learn"]
 COUNTERS = """writes intervals in_place copied copied_kernel copied_waits copied_cache
 copied_anon copied_pinned copied_foreign copied_learned forwarded rechecked retried unstable blameless
@@ -46,7 +48,7 @@ OFFSET_ALIGNMENT = "offset: not a multiple of the integrity interval"
 RANGE_ALIGNMENT = "start and length: not multiples of the integrity interval"
 BEYOND = "offset: the target reaches beyond the end of the device"
 GAP = "Gap in table"
-NAMES = "not one of policy, verify, recheck, learn, reset"
+NAMES = "not one of policy, verify, recheck, learn, reset, inject"
 NO_VALUE = "a value is missing"
 EXTRA = "more words than it takes"
 WAITS = "waits: cannot be changed live, only by a table"
@@ -54,6 +56,15 @@ TRUST = "trust: cannot be changed live, only by a table"
 NOT_TRUSTED = "policy: optimistic relies on what is below, which is not trusted"
 NOT_KNOWN = ("policy: optimistic relies on what is below, which is not known to hand errors on as they "
              "are; trust:on says that it does")
+
+
+INJECT_WORDS = "inject: expected guard|ref|app read|write <sector> [<count>] [once], or off"
+INJECT_TAG = "inject: the tag is not one of guard, ref, app"
+INJECT_WAY = "inject: not one of read, write"
+INJECT_SECTORS = "inject: no sector and number of sectors"
+INJECT_UNSEEN = "inject: application tags of reads are not compared"
+INJECT_BEYOND = "inject: the sectors are not the target's"
+INJECT_NOT_ALLOWED = "inject: the table line does not say inject:on"
 
 
 def no_profile(key):
@@ -75,7 +86,7 @@ def wrong_value(key):
 def unknown(index):
     if index < len(KEYS):
         return f"optional argument {index + 1} is unknown"
-    return "an optional argument behind the eighth is unknown"
+    return "an optional argument behind the ninth is unknown"
 
 
 ACCEPTED = "accepted"
@@ -91,7 +102,8 @@ TABLE_ANSWERS = [
 ]
 MESSAGE_ANSWERS = [
     ACCEPTED, NAMES, NO_VALUE, EXTRA, WAITS, TRUST, NOT_TRUSTED, TOO_MANY, NO_UTF8, no_profile("verify"),
-    EMPTY, OUTSIDE, *map(wrong_value, LIVE),
+    EMPTY, OUTSIDE, *map(wrong_value, LIVE), INJECT_WORDS, INJECT_TAG, INJECT_WAY, INJECT_SECTORS,
+    INJECT_UNSEEN, INJECT_BEYOND, INJECT_NOT_ALLOWED, no_profile("inject"),
 ]
 
 
@@ -235,6 +247,7 @@ class Target:
         self.waits = said.get("waits", "auto")
         self.app_tag = said.get("app_tag", 0)
         self.passthrough = "passthrough" in said
+        self.injects = said.get("inject") == "on"
         self.writes = 0
 
     def table(self):
@@ -253,6 +266,8 @@ class Target:
             args.append(f"app_tag:0x{self.app_tag:04x}")
         if self.passthrough:
             args.append("passthrough")
+        if self.injects:
+            args.append("inject:on")
         return f"{self.disk.number} {self.offset} {len(args)} {' '.join(args)}".encode()
 
     def rechecks(self):
@@ -272,7 +287,7 @@ class Target:
                 f"writes:{self.writes}")
 
     def take(self, line):
-        """Does what a message says, or raises what is wrong with it."""
+        """Does what a message says, or raises what is wrong with it. Gives what the log says then."""
         words = split(line)
         if not words:
             raise RefusedByCore(f"device-mapper: ioctl: {EMPTY}")
@@ -284,13 +299,15 @@ class Target:
             raise Refused(WAITS)
         if name == "trust":
             raise Refused(TRUST)
+        if name == "inject":
+            return [self.inject(values)]
         if name not in LIVE + ["reset"]:
             raise Refused(NAMES)
         if len(values) != (name != "reset"):
             raise Refused(EXTRA if values else NO_VALUE)
         if name == "reset":
             self.writes = 0
-            return
+            return []
         if values[0] not in VALUES[name]:
             raise Refused(wrong_value(name))
         if (name, values[0]) == ("verify", "on") and not self.disk.profile:
@@ -300,6 +317,39 @@ class Target:
         setattr(self, name, values[0])
         if name == "verify":
             self.required = values[0] == "on"
+        return []
+
+    def inject(self, words):
+        if words[:1] == ["off"]:
+            if len(words) > 1:
+                raise Refused(EXTRA)
+            if not self.injects:
+                raise Refused(INJECT_NOT_ALLOWED)
+            return "nothing is wrong on purpose"
+        if len(words) < 3:
+            raise Refused(INJECT_WORDS)
+        tag, way, *numbers = words
+        if tag not in TAGS:
+            raise Refused(INJECT_TAG)
+        if way not in WAYS:
+            raise Refused(INJECT_WAY)
+        once = len(numbers) > 1 and numbers[-1] == "once"
+        numbers = numbers[:-1] if once else numbers
+        if len(numbers) > 2:
+            raise Refused(EXTRA)
+        first, count = [decimal(number) for number in (numbers + ["1"])[:2]]
+        if first is None or not count or first + count >= U64:
+            raise Refused(INJECT_SECTORS)
+        if (tag, way) == ("app", "read"):
+            raise Refused(INJECT_UNSEEN)
+        if not self.injects:
+            raise Refused(INJECT_NOT_ALLOWED)
+        if not self.disk.profile:
+            raise Refused(no_profile("inject"))
+        if first < self.start or first + count > self.start + self.length:
+            raise Refused(INJECT_BEYOND)
+        return (f"{TAGS[tag]} tags of {way}s of sectors {first} to {first + count - 1} are wrong on purpose"
+                f"{', once' if once else ''}")
 
 
 class World:

@@ -116,6 +116,6 @@ mountpoint -q /sys/kernel/security || must mount_at /sys/kernel/security -t secu
 must map measured "0 $((sectors - 16)) stable-pi $disk 16 2 policy:copy app_tag:7"
 ok "IMA's log has the table" measured measured
 ok "with all of its arguments" is "$(<"$work/measured")" \
-	"target_name=stable-pi,target_version=0.2.0,device_name=$(<"/sys/block/${disk#/dev/}/dev"),start=16,policy=copy,verify=auto,waits=auto,recheck=auto,trust=auto,learn=on,app_tag=0x0007,passthrough=n;"
+	"target_name=stable-pi,target_version=0.2.0,device_name=$(<"/sys/block/${disk#/dev/}/dev"),start=16,policy=copy,verify=auto,waits=auto,recheck=auto,trust=auto,learn=on,app_tag=0x0007,passthrough=n,inject=off;"
 must unmap measured
 finish

@@ -194,7 +194,7 @@ ok "a suspended device takes a message" say policy copy
 must dmsetup resume t
 ok "and does as it was told" after "recheck auto" 'copied == 4'
 
-names="not one of policy, verify, recheck, learn, reset"
+names="not one of policy, verify, recheck, learn, reset, inject"
 policies="policy: not one of auto, optimistic, copy, wait, detect"
 bad "$names" polic copy
 bad "$names" policy:copy
@@ -211,6 +211,8 @@ bad "$policies" policy COPY
 bad "verify: not one of on, off" verify auto
 bad "recheck: not one of auto, on, off" recheck 1
 bad "learn: not one of on, off" learn auto
+bad "inject: the table line does not say inject:on" inject guard read 8
+bad "inject: the table line does not say inject:on" inject off
 # shellcheck disable=SC2046
 ok "refused: 33 words" refused "too many arguments" policy $(printf 'copy %.0s' {1..32})
 ok "refused: a byte that is no UTF-8" refused "an argument is not UTF-8" $'polic\xff' copy

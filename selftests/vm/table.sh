@@ -104,7 +104,9 @@ bad "optional argument 5 is unknown" 0 5 policy:copy waits:on recheck:on app_tag
 bad "optional argument 6 is unknown" 0 6 policy:copy waits:on recheck:on app_tag:1 passthrough x
 bad "optional argument 7 is unknown" 0 7 policy:copy verify:on waits:on recheck:on app_tag:1 passthrough x
 bad "optional argument 8 is unknown" 0 8 policy:copy verify:on waits:on recheck:on trust:on app_tag:1 passthrough x
-bad "an optional argument behind the eighth is unknown" 0 9 policy:copy verify:on waits:on recheck:on trust:on learn:on app_tag:1 passthrough x
+bad "optional argument 9 is unknown" 0 9 policy:copy verify:on waits:on recheck:on trust:on learn:on app_tag:1 passthrough x
+bad "an optional argument behind the ninth is unknown" \
+	0 10 policy:copy verify:on waits:on recheck:on trust:on learn:on app_tag:1 passthrough inject:on x
 bad "optional argument 1 is unknown" 0 1 Passthrough
 bad "policy: not one of auto, optimistic, copy, wait, detect" 0 1 policy:fast
 bad "policy: not one of auto, optimistic, copy, wait, detect" 0 1 policy:
@@ -115,6 +117,7 @@ bad "waits: not one of auto, on, off" 0 1 waits:yes
 bad "recheck: not one of auto, on, off" 0 1 recheck:1
 bad "trust: not one of auto, on, off" 0 1 trust:none
 bad "learn: not one of on, off" 0 1 learn:auto
+bad "inject: not one of on, off" 0 1 inject:guard
 for tag in 0xffff 65535 65536 -1 0x x 0x10000 0x1g; do
 	bad "app_tag: not a number from 0 to 0xfffe" 0 1 app_tag:$tag
 done
@@ -123,6 +126,7 @@ bad "waits: given twice" 0 2 waits:on waits:off
 bad "recheck: given twice" 0 2 recheck:on recheck:on
 bad "trust: given twice" 0 2 trust:on trust:off
 bad "learn: given twice" 0 2 learn:on learn:on
+bad "inject: given twice" 0 2 inject:on inject:off
 bad "policy: optimistic relies on what is below, which is not known to hand errors on as they are; trust:on says that it does" \
 	0 2 policy:optimistic trust:off
 bad "app_tag: given twice" 0 2 app_tag:1 app_tag:2
@@ -146,10 +150,12 @@ ok "table: an offset" round_trip "4096 1 policy:auto" 4096
 for policy in auto optimistic copy wait detect; do
 	ok "table: $policy" round_trip "0 1 policy:$policy" 0 1 "policy:$policy"
 done
-ok "table: defaults are left out" round_trip "0 1 policy:auto" 0 6 waits:auto app_tag:0 recheck:auto trust:auto learn:on policy:auto
+ok "table: defaults are left out" round_trip "0 1 policy:auto" \
+	0 7 waits:auto app_tag:0 recheck:auto trust:auto learn:on inject:off policy:auto
 ok "table: what is asked to be verified is" round_trip "0 2 policy:auto verify:on" 0 1 verify:on
-ok "table: all, in any order" round_trip "8 8 policy:copy verify:off waits:on recheck:off trust:off learn:off app_tag:0x00ff passthrough" \
-	8 8 app_tag:255 learn:off trust:off recheck:off passthrough policy:copy waits:on verify:off
+ok "table: all, in any order" round_trip \
+	"8 9 policy:copy verify:off waits:on recheck:off trust:off learn:off app_tag:0x00ff passthrough inject:on" \
+	8 9 inject:on app_tag:255 learn:off trust:off recheck:off passthrough policy:copy waits:on verify:off
 ok "table: the highest application tag" round_trip "0 2 policy:auto app_tag:0xfffe" 0 1 app_tag:65534
 ok "table: major:minor" map t "0 2048 stable-pi $number 0 1 policy:wait"
 must unmap t

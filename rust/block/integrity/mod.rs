@@ -65,6 +65,7 @@ mod pool;
 mod pools;
 mod private;
 mod region;
+mod spoil;
 mod writes;
 
 pub mod trace;
@@ -74,6 +75,7 @@ pub use self::{
     payload::Payload,
     pools::{longest_whole, Pools}, //
     region::{MetadataError, Region},
+    spoil::Spoil,
 };
 
 #[cfg(doc)]

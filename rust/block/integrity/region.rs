@@ -4,7 +4,8 @@
 
 use super::{
     metadata::Metadata,
-    payload::{Flags, Payload}, //
+    payload::{Flags, Payload},
+    Spoil, //
 };
 use crate::{
     bindings,
@@ -26,6 +27,8 @@ pub struct Region<'a> {
     flags: Flags,
     /// Without metadata the I/O is not what it was to be.
     required: bool,
+    /// What of it is wrong on purpose.
+    pub(super) spoil: Option<Spoil>,
 }
 
 /// Whether metadata has been attached to a bio.
@@ -61,7 +64,14 @@ impl<'a> Region<'a> {
             },
             flags: Flags::all_checks(profile),
             required: app_tag != 0,
+            spoil: None,
         }
+    }
+
+    /// The same place with some tuples that are wrong on purpose. It spoils none that come from
+    /// above.
+    pub fn spoiled(self, spoil: Option<Spoil>) -> Self {
+        Self { spoil, ..self }
     }
 
     /// The same place with the tags and checks of a payload from above.

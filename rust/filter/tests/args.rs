@@ -30,6 +30,7 @@ fn defaults() -> Args {
         learn: true,
         app_tag: 0,
         passthrough: false,
+        inject: false,
     }
 }
 
@@ -59,10 +60,11 @@ fn what_is_the_default_is_not_printed_but_for_the_policy() {
         learn: false,
         app_tag: 0x2a,
         passthrough: true,
+        inject: true,
     };
     assert_eq!(
         all.to_string(),
-        "2048 8 policy:wait verify:off waits:off recheck:on trust:off learn:off app_tag:0x002a passthrough"
+        "2048 9 policy:wait verify:off waits:off recheck:on trust:off learn:off app_tag:0x002a passthrough inject:on"
     );
 }
 
@@ -75,7 +77,7 @@ fn what_is_the_default_is_measured_too() {
     };
     assert_eq!(
         measured(defaults()),
-        ",start=0,policy=auto,verify=auto,waits=auto,recheck=auto,trust=auto,learn=on,app_tag=0x0000,passthrough=n"
+        ",start=0,policy=auto,verify=auto,waits=auto,recheck=auto,trust=auto,learn=on,app_tag=0x0000,passthrough=n,inject=off"
     );
     let other = Args {
         offset: 8,
@@ -87,10 +89,11 @@ fn what_is_the_default_is_measured_too() {
         learn: false,
         app_tag: 0xfffe,
         passthrough: true,
+        inject: true,
     };
     assert_eq!(
         measured(other),
-        ",start=8,policy=detect,verify=on,waits=on,recheck=off,trust=on,learn=off,app_tag=0xfffe,passthrough=y"
+        ",start=8,policy=detect,verify=on,waits=on,recheck=off,trust=on,learn=off,app_tag=0xfffe,passthrough=y,inject=on"
     );
 }
 

@@ -121,7 +121,12 @@ const LINES: &[(&str, Refusal, &str)] = &[
     (
         "/dev/sda 0 9 policy:copy verify:on waits:on recheck:on trust:on learn:on app_tag:1 passthrough x",
         Refusal::Unknown(8),
-        "an optional argument behind the eighth is unknown",
+        "optional argument 9 is unknown",
+    ),
+    (
+        "/dev/sda 0 10 policy:copy verify:on waits:on recheck:on trust:on learn:on app_tag:1 passthrough inject:on x",
+        Refusal::Unknown(9),
+        "an optional argument behind the ninth is unknown",
     ),
     (
         "/dev/sda 0 2 policy:copy policy:copy",
@@ -162,6 +167,16 @@ const LINES: &[(&str, Refusal, &str)] = &[
         "/dev/sda 0 1 learn:auto",
         Refusal::Value(Key::Learn),
         "learn: not one of on, off",
+    ),
+    (
+        "/dev/sda 0 2 inject:on inject:off",
+        Refusal::Twice(Key::Inject),
+        "inject: given twice",
+    ),
+    (
+        "/dev/sda 0 1 inject:guard",
+        Refusal::Value(Key::Inject),
+        "inject: not one of on, off",
     ),
     (
         "/dev/sda 0 2 app_tag:0 app_tag:0",
@@ -338,6 +353,7 @@ fn number(refusal: Refusal) -> usize {
         Key::Passthrough => 5,
         Key::Trust => 6,
         Key::Learn => 7,
+        Key::Inject => 8,
     };
     match refusal {
         Refusal::Missing => 0,
@@ -346,10 +362,10 @@ fn number(refusal: Refusal) -> usize {
         Refusal::CountMismatch => 3,
         Refusal::VerifyWithoutProfile => 4,
         Refusal::PassthroughWithoutProfile => 5,
-        Refusal::Unknown(i) => 6 + i.min(8),
-        Refusal::Twice(k) => 15 + key(k),
-        Refusal::Value(k) => 23 + key(k),
-        Refusal::OptimisticWithoutTrust => 31,
+        Refusal::Unknown(i) => 6 + i.min(9),
+        Refusal::Twice(k) => 16 + key(k),
+        Refusal::Value(k) => 25 + key(k),
+        Refusal::OptimisticWithoutTrust => 34,
     }
 }
 
@@ -362,7 +378,7 @@ fn there_is_a_line_for_every_refusal_and_a_text_of_its_own() {
             .chain(LINES_WITHOUT_TRUST)
     };
     let numbers: BTreeSet<usize> = lines().map(|(_, r, _)| number(*r)).collect();
-    assert_eq!(numbers, (0..32).collect());
+    assert_eq!(numbers, (0..35).collect());
     let texts: BTreeSet<&str> = lines().map(|(_, _, text)| *text).collect();
     assert_eq!(texts.len(), numbers.len());
 }
@@ -387,7 +403,7 @@ fn each_text_is_in_the_manual() {
             " given twice" => section.contains(&format!("``{first}:``")) || first == "policy",
             _ if first.starts_with("optional argument") => {
                 let number = first.split(' ').nth(2).and_then(|n| n.parse().ok());
-                number.is_some_and(|n| (1..=8).contains(&n)) && section.contains("and 2 to 8\n")
+                number.is_some_and(|n| (1..=9).contains(&n)) && section.contains("and 2 to 9\n")
             }
             _ => section.contains(&format!("``{text}``")),
         };

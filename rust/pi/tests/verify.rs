@@ -46,6 +46,29 @@ fn all(tags: Tags) -> Checks {
     }
 }
 
+#[test]
+fn a_spoilt_tuple_is_wrong_in_one_field_and_right_again_the_second_time() {
+    let right = Tuple {
+        guard: 0x1926,
+        app: 7,
+        reference: 1000,
+    };
+    for field in [Field::Guard, Field::Application, Field::Reference] {
+        let mut tuple = right;
+        tuple.spoil(field);
+        let differs = [
+            (Field::Guard, tuple.guard != right.guard),
+            (Field::Application, tuple.app != right.app),
+            (Field::Reference, tuple.reference != right.reference),
+        ];
+        for (other, differs) in differs {
+            assert_eq!(differs, other == field, "{field} {other}");
+        }
+        tuple.spoil(field);
+        assert_eq!(tuple, right);
+    }
+}
+
 /// The field that a bit of an interval's metadata belongs to, `None` behind the tuple.
 fn field_at(format: &Format, byte: usize) -> Option<Field> {
     let guard = if format.tuple_size() == 16 { 8 } else { 2 };

@@ -226,6 +226,9 @@ impl<'a, T: Target, P> Io<'a, T, P> {
             let mut generator = pi::Generator::new(&to.profile.format, to.tags(), metadata)?;
             push(self, &mut generator)?;
             generator.finish()?;
+            if let Some(spoil) = &to.spoil {
+                spoil.generated(to, metadata);
+            }
             Ok(())
         })();
         *self.metadata().project().buffer = buffer;
@@ -257,7 +260,11 @@ impl<'a, T: Target, P> Io<'a, T, P> {
             .ok_or(MetadataError)?;
         let mut verifier = pi::Verifier::new(&to.profile.format, checks, metadata)?;
         push(&mut verifier, report)?;
-        Ok(verifier.finish()?.mismatches)
+        let mismatches = verifier.finish()?.mismatches;
+        Ok(match &to.spoil {
+            Some(spoil) => mismatches + spoil.brought(to, &checks, metadata, report),
+            None => mismatches,
+        })
     }
 
     /// Copies tuples of a payload from above to our metadata: those of as many of the `bytes` bytes

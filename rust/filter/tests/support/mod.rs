@@ -15,7 +15,7 @@ use filter::{
         Refusal,
         Switch, //
     },
-    message::{self, Message},
+    message::{self, Injection, Message, Tag, Way},
 };
 use proptest::prelude::*;
 
@@ -31,6 +31,12 @@ pub const SWITCHES: [(&str, Switch); 3] = [
     ("on", Switch::On),
     ("off", Switch::Off),
 ];
+pub const TAGS: [(&str, Tag); 3] = [
+    ("guard", Tag::Guard),
+    ("ref", Tag::Reference),
+    ("app", Tag::Application),
+];
+pub const WAYS: [(&str, Way); 2] = [("read", Way::Read), ("write", Way::Write)];
 const BOOLS: [(&str, bool); 2] = [("on", true), ("off", false)];
 const HEX: &str = "0123456789abcdef";
 
@@ -50,6 +56,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
         learn: true,
         app_tag: 0,
         passthrough: false,
+        inject: false,
     };
     if words.len() == 2 {
         return Ok(args);
@@ -69,6 +76,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
             ("learn", Key::Learn),
             ("app_tag", Key::AppTag),
             ("passthrough", Key::Passthrough),
+            ("inject", Key::Inject),
         ]
         .into_iter()
         .find(|(name, key)| {
@@ -91,6 +99,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
             Key::Learn => args.learn = among(&BOOLS, value).ok_or(wrong)?,
             Key::AppTag => args.app_tag = tag(value).ok_or(wrong)?,
             Key::Passthrough => args.passthrough = true,
+            Key::Inject => args.inject = among(&BOOLS, value).ok_or(wrong)?,
         }
         if !seen.insert(name) {
             return Err(Refusal::Twice(key));
@@ -104,7 +113,7 @@ pub fn oracle(words: &[&str]) -> Result<Args, Refusal> {
 pub fn message_oracle(words: &[&str]) -> Result<Message, message::Refusal> {
     let name = *words.first().ok_or(message::Refusal::Unknown)?;
     if ![
-        "policy", "verify", "recheck", "learn", "reset", "waits", "trust",
+        "policy", "verify", "recheck", "learn", "reset", "waits", "trust", "inject",
     ]
     .contains(&name)
     {
@@ -115,6 +124,9 @@ pub fn message_oracle(words: &[&str]) -> Result<Message, message::Refusal> {
     }
     if name == "trust" {
         return Err(message::Refusal::Trust);
+    }
+    if name == "inject" {
+        return inject_oracle(&words[1..]).map(Message::Inject);
     }
     let wanted = if name == "reset" { 1 } else { 2 };
     if words.len() != wanted {
@@ -139,6 +151,44 @@ pub fn message_oracle(words: &[&str]) -> Result<Message, message::Refusal> {
             .ok_or(message::Refusal::Learn),
         _ => Ok(Message::Reset),
     }
+}
+
+/// What is behind `inject`: how many words there are, then these in their order.
+fn inject_oracle(words: &[&str]) -> Result<Option<Injection>, message::Refusal> {
+    if words.first() == Some(&"off") {
+        return match words.len() {
+            1 => Ok(None),
+            _ => Err(message::Refusal::Extra),
+        };
+    }
+    if words.len() < 3 {
+        return Err(message::Refusal::InjectWords);
+    }
+    let tag = among(&TAGS, words[0]).ok_or(message::Refusal::InjectTag)?;
+    let way = among(&WAYS, words[1]).ok_or(message::Refusal::InjectWay)?;
+    let once = words.len() > 3 && words.last() == Some(&"once");
+    let numbers = &words[2..words.len() - usize::from(once)];
+    let count = match numbers {
+        [_] => Some(1),
+        [_, count] => number(count, 10, u64::MAX),
+        _ => return Err(message::Refusal::Extra),
+    };
+    // The first is looked at first, but what is said is the same.
+    let first = number(numbers[0], 10, u64::MAX);
+    let (first, count) = first.zip(count).ok_or(message::Refusal::InjectSectors)?;
+    let end = u128::from(first) + u128::from(count);
+    if count == 0 || end > u128::from(u64::MAX) {
+        return Err(message::Refusal::InjectSectors);
+    }
+    if words[0] == "app" && words[1] == "read" {
+        return Err(message::Refusal::InjectUnseen);
+    }
+    Ok(Some(Injection {
+        tag,
+        way,
+        sectors: first..end as u64,
+        once,
+    }))
 }
 
 fn among<T: Copy>(table: &[(&str, T)], value: &str) -> Option<T> {
@@ -180,10 +230,14 @@ pub fn args() -> impl Strategy<Value = Args> {
             any::<bool>(),
             0..0xffff_u16,
             any::<bool>(),
+            any::<bool>(),
         ),
     )
         .prop_map(
-            |((offset, policy, verify), (waits, recheck, trust, learn, app_tag, passthrough))| {
+            |(
+                (offset, policy, verify),
+                (waits, recheck, trust, learn, app_tag, passthrough, inject),
+            )| {
                 Args {
                     offset,
                     policy,
@@ -194,6 +248,7 @@ pub fn args() -> impl Strategy<Value = Args> {
                     learn,
                     app_tag,
                     passthrough,
+                    inject,
                 }
             },
         )
@@ -221,10 +276,13 @@ pub fn valid_line() -> impl Strategy<Value = Vec<String>> {
         option("trust", &SWITCHES),
         option("learn", &BOOLS),
         app_tag,
+        option("inject", &BOOLS),
     )
-        .prop_map(|(a, b, c, d, e, f, g)| vec![a, b, c, d, e, f, g, String::from("passthrough")]);
+        .prop_map(|(a, b, c, d, e, f, g, h)| {
+            vec![a, b, c, d, e, f, g, h, String::from("passthrough")]
+        });
     let options = options
-        .prop_flat_map(|all| prop::sample::subsequence(all, 0..=8))
+        .prop_flat_map(|all| prop::sample::subsequence(all, 0..=9))
         .prop_shuffle();
     (any::<u64>(), options, any::<bool>()).prop_map(|(offset, options, count)| {
         let mut words = vec![String::from("/dev/sda"), offset.to_string()];
@@ -244,8 +302,30 @@ pub fn valid_message() -> impl Strategy<Value = Vec<String>> {
         2 => option("recheck", &SWITCHES),
         2 => option("learn", &BOOLS),
         1 => Just(String::from("reset")),
+        3 => valid_inject(),
     ]
     .prop_map(|message| message.split(':').map(String::from).collect())
+}
+
+fn valid_inject() -> impl Strategy<Value = String> {
+    let name = |table: &[&'static str]| prop::sample::select(table.to_vec());
+    let way = name(&[
+        "guard:read",
+        "guard:write",
+        "ref:read",
+        "ref:write",
+        "app:write",
+    ]);
+    let count = prop_oneof![
+        Just(String::new()),
+        (1..1000_u32).prop_map(|n| format!(":{n}"))
+    ];
+    let armed = (way, any::<u32>(), count, name(&["", ":once"]))
+        .prop_map(|(way, first, count, once)| format!("inject:{way}:{first}{count}{once}"));
+    prop_oneof![
+        4 => armed,
+        1 => Just(String::from("inject:off")),
+    ]
 }
 
 /// A way to change a line.
@@ -325,6 +405,16 @@ fn word() -> impl Strategy<Value = String> {
         "passthrough:",
         "passthrough:on",
         "Passthrough",
+        "inject:",
+        "inject:on",
+        "inject:once",
+        "inject",
+        "guard",
+        "ref",
+        "app",
+        "read",
+        "write",
+        "once",
         "policy",
         "verify",
         "waits",
