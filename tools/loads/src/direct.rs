@@ -78,6 +78,10 @@ pub struct Args {
     /// has completed, and leave those of all others alone
     #[arg(long, value_name = "N", conflicts_with = "no_mutate", value_parser = value_parser!(u64).range(0..=1000))]
     change: Option<u64>,
+    /// Undo each store right after it, so that a buffer is what it was whenever it is looked at
+    /// again
+    #[arg(long, conflicts_with_all = ["no_mutate", "change"])]
+    undo: bool,
     /// Leave the buffers alone
     #[arg(long)]
     no_mutate: bool,

@@ -144,6 +144,7 @@ impl<'a> Job<'a> {
         let (stop, begun) = (AtomicBool::new(false), Barrier::new(2));
         let (buffer, chosen) = (self.buffer.clone(), self.chosen.clone());
         let mut random = Random::new(self.mutator.next(), 0);
+        let undo = self.args.undo;
         thread::scope(|scope| {
             let builder = thread::Builder::new();
             let mutator = builder
@@ -153,9 +154,10 @@ impl<'a> Job<'a> {
                         begun.wait();
                         return chosen.mutate(buffer.words(), &mut random, &stop);
                     }
-                    let first = scribble(&buffer, &mut random);
+                    let store = if undo { there_and_back } else { scribble };
+                    let first = store(&buffer, &mut random);
                     begun.wait();
-                    first + mutate(&buffer, &mut random, &stop)
+                    first + mutate(store, &buffer, &mut random, &stop)
                 })
                 .context("a thread does not start")?;
             // A few writes can be over before a busy machine has begun to run it.
@@ -305,11 +307,34 @@ fn scribble(buffer: &Buffer, random: &mut Random) -> u64 {
     STORES
 }
 
+/// Stores some random words at random places, and each time what was there before; returns how many.
+/// A word is changed for as long as it is not.
+fn there_and_back(buffer: &Buffer, random: &mut Random) -> u64 {
+    let words = buffer.words();
+    for _ in 0..STORES {
+        let word = &words[random.below(words.len() as u64) as usize];
+        let before = word.swap(random.next(), Relaxed);
+        for _ in 0..20 {
+            std::hint::spin_loop();
+        }
+        word.store(before, Relaxed);
+        for _ in 0..20 {
+            std::hint::spin_loop();
+        }
+    }
+    STORES
+}
+
 /// Goes on with that until told to stop.
-fn mutate(buffer: &Buffer, random: &mut Random, stop: &AtomicBool) -> u64 {
+fn mutate(
+    store: fn(&Buffer, &mut Random) -> u64,
+    buffer: &Buffer,
+    random: &mut Random,
+    stop: &AtomicBool,
+) -> u64 {
     let mut stores = 0;
     while !stop.load(Relaxed) {
-        stores += scribble(buffer, random);
+        stores += store(buffer, random);
     }
     stores
 }
@@ -373,6 +398,18 @@ mod tests {
     fn the_mutator_stops_when_told() {
         let buffer = Buffer::anonymous(4096, false).unwrap();
         let stop = AtomicBool::new(true);
-        assert_eq!(mutate(&buffer, &mut Random::new(1, 1), &stop), 0);
+        assert_eq!(mutate(scribble, &buffer, &mut Random::new(1, 1), &stop), 0);
+    }
+
+    #[test]
+    fn what_is_undone_is_as_it_was() {
+        let buffer = Buffer::anonymous(4096, false).unwrap();
+        buffer.randomize(&mut Random::new(1, 1));
+        let all = || -> Vec<u64> { buffer.words().iter().map(|w| w.load(Relaxed)).collect() };
+        let before = all();
+        assert_eq!(there_and_back(&buffer, &mut Random::new(2, 1)), STORES);
+        assert_eq!(all(), before);
+        scribble(&buffer, &mut Random::new(2, 1));
+        assert_ne!(all(), before);
     }
 }
