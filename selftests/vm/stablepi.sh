@@ -131,6 +131,21 @@ note "$(<"$work/events")"
 ok "the application under whose write a page changed is named by its path" grep -q '"whose":"pinned page, written by [^"]*/loads (' "$work/events"
 ok "the trace instance is gone" fails compgen -G '/sys/kernel/tracing/instances/stablepi-*'
 ok "top shows the device" does 0 '"name":"pi","status":{"policy":"optimistic","verify":"on"' --json top --batch 1 --interval 0.1 --waits
+# on_terminal: top beside a load, until a key ends it; the screen is in $work/screen.
+on_terminal() {
+	local status=0
+	"$loads" direct --path /dev/mapper/pi --block-size 16K --size 1M --seconds 60 --depth 2 >/dev/null 2>&1 &
+	{ sleep 3 && printf q; } | script -qec "stty cols 120 rows 30; $pi top --interval 0.3" "$work/screen" >/dev/null ||
+		status=$?
+	kill $!
+	wait $! 2>/dev/null
+	return "$status"
+}
+ok "top in a terminal, until a key" on_terminal
+note "$(cat -v "$work/screen")"
+ok "it draws what is written" grep -aq 'INPLACE/s' "$work/screen"
+ok "and whose pages change" grep -aq '/release/loads' "$work/screen"
+ok "and gives the terminal back" grep -aq $'\e\[?1049l' "$work/screen"
 ok "list shows it" does 0 'pi' list
 # As a program reads them that is not ours.
 scraped() {
@@ -160,7 +175,7 @@ closed pi
 drop_disk
 make_disk dev_size_mb=32 dif=1 dix=1 guard=0 "${window[@]}"
 bail_unless_sda
-opened /dev/sda pi
+opened /dev/sda pi --argument inject:on
 ext4_on /dev/mapper/pi
 must dd if=/dev/urandom "of=$mnt/a file" bs=4k count=16 conv=fsync
 block=$(filefrag -v -b512 "$mnt/a file" | awk '$1 == "0:" { print $4 + 0 }')
@@ -202,6 +217,33 @@ wait "$scrub"
 ok "a signal stops it with a status of its own" is $? 6
 ok "and it says how to go on" grep -q '^stablepi: stopped at byte [0-9]*; to go on: ' "$work/stopped"
 ok "refused: to go on with another device" does 5 'of another device' scrub /dev/sda --resume --state /run/killed
+
+# Faults, as they come ---------------------------------------------------------------
+
+mkdir "$work/bin"
+printf '#!/bin/sh\n{ echo "$@"; env | grep ^STABLEPI_; } >%s\n' "$work/told" >"$work/on-fault"
+printf '#!/bin/sh\n[ "$*" = --journald ] && cat >%s\n' "$work/entry" >"$work/bin/logger"
+chmod +x "$work/on-fault" "$work/bin/logger"
+ok "reads are made wrong on purpose" ends 0 change pi --message "inject guard read $block 64"
+PATH=$work/bin:$PATH "$pi" watch --journal --run "$work/on-fault" --count 1 >"$work/watched" 2>&1 &
+watch=$!
+# noticed: after one more read of another sector, of which the log has a line of its own.
+noticed() {
+	dd if=/dev/mapper/pi of=/dev/null bs=512 skip=$((block + turn++ % 64)) count=1 iflag=direct status=none 2>/dev/null
+	! kill -0 "$watch" 2>/dev/null
+}
+turn=0
+must wait_for 30 noticed
+wait "$watch"
+ok "watch ends with a status of its own" is $? 3
+note "$(cat "$work/watched" "$work/told" "$work/entry")"
+ok "it says which sector" grep -Eq "^pi corrupt: sector [0-9]+: read does not match: guard 0x" "$work/watched"
+ok "it runs a program" is "$(head -n 1 "$work/told")" "pi corrupt"
+ok "which is told the sectors" grep -Eqx "STABLEPI_SECTORS=[0-9 ]+" "$work/told"
+ok "the journal gets fields" grep -qx STABLEPI_KIND=corrupt "$work/entry"
+ok "and how bad it is" grep -qx PRIORITY=3 "$work/entry"
+ok "a program that is not there is not run" does 0 '' watch pi --run "$work/none" --seconds 0.1
+ok "nothing is wrong on purpose any more" ends 0 change pi --message "inject off"
 must pi change pi --verify off
 ok "refused: a scrub that nothing verifies" does 5 'nothing verifies' scrub pi
 

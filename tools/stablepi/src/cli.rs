@@ -53,6 +53,11 @@ pub enum Command {
     /// Show who changed which page, and reads that did not match.
     #[command(after_help = "Example:\n  stablepi events pi --follow --seconds 1")]
     Events(Events),
+    /// Wait for reads that do not match and for changes of the device below, and tell of each.
+    #[command(
+        after_help = "Example:\n  stablepi watch pi --journal --run /etc/stablepi/on-fault --seconds 1"
+    )]
+    Watch(Watch),
     /// Read a whole device and list what does not match.
     #[command(after_help = "Example:\n  stablepi scrub pi --rate 100M --state /run/scrub.json")]
     Scrub(Scrub),
@@ -262,6 +267,27 @@ pub struct Events {
     /// Also show each copy that is made.
     #[arg(long, requires = "follow")]
     pub copies: bool,
+}
+
+/// Arguments of `watch`.
+#[derive(Args)]
+pub struct Watch {
+    /// Names of stable-pi devices [default: all, also those that are made later].
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Also write each as an entry of the journal, with fields of its own.
+    #[arg(long)]
+    pub journal: bool,
+    /// Run this program for each, if it is there, with the name of the device and the kind of
+    /// fault (corrupt, below, other), and more in its environment.
+    #[arg(long, value_name = "PROGRAM")]
+    pub run: Option<PathBuf>,
+    /// End after so long.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub seconds: Option<f64>,
+    /// End after so many faults.
+    #[arg(long, value_name = "COUNT")]
+    pub count: Option<u64>,
 }
 
 /// The range of a sweep, and where it is kept how far it has come.

@@ -62,6 +62,7 @@ fn run(cli: Cli) -> command::Outcome {
         Command::Metrics(args) => command::metrics::run(&args, json),
         Command::Top(args) => command::top::run(&args, json),
         Command::Events(args) => command::events::run(&args, json),
+        Command::Watch(args) => command::watch::run(&args, json),
         Command::Scrub(args) => command::scrub::run(&args, json),
         Command::Adopt(args) => command::adopt::run(&args, json),
         Command::Test(args) => command::test::run(&args, json),

@@ -15,6 +15,7 @@ pub mod sweep;
 pub mod tab;
 pub mod test;
 pub mod top;
+pub mod watch;
 
 use std::io::Write;
 

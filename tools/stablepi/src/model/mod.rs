@@ -5,6 +5,7 @@
 pub mod advise;
 pub mod bad;
 pub mod event;
+pub mod fault;
 pub mod metrics;
 pub mod screen;
 pub mod size;
