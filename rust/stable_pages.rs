@@ -39,6 +39,7 @@ pub struct StablePages {
 
 impl kernel::Module for StablePages {
     fn init(module: &'static ThisModule) -> Result<Self> {
+        block::integrity::init();
         Ok(Self {
             _target: block::dm::Registration::new(module)?,
         })

@@ -127,6 +127,18 @@ struct page *sp_virt_to_page(const void *addr);
 u32 sp_csum_partial(const void *data, unsigned int len, u32 sum);
 u16 sp_csum_fold(u32 sum);
 
+/*
+ * The guards of count intervals of data, one behind the other: crc_t10dif() and crc64_nvme(). Any
+ * context. At most a page of data, since preemption is off meanwhile.
+ */
+void sp_crc_t10dif_each(const void *data, unsigned int interval,
+			unsigned int count, u64 *guards);
+void sp_crc64_nvme_each(const void *data, unsigned int interval,
+			unsigned int count, u64 *guards);
+
+/* When the module is loaded, before the functions above are called. Sleeps. */
+void sp_guards_init(void);
+
 struct srcu_struct *sp_srcu_alloc(void);
 void sp_srcu_free(struct srcu_struct *srcu);
 struct srcu_ctr __percpu *sp_srcu_down_read(struct srcu_struct *srcu);

@@ -30,6 +30,14 @@ pub trait Data {
     /// The kernel's is `crc_t10dif_update()`.
     fn crc16_t10_dif(&self, crc: u16, range: Range<usize>) -> u16;
 
+    /// The T10-DIF CRC16 of each of `guards.len()` intervals of `interval` bytes, the first of which begins
+    /// at `at`.
+    fn crc16_t10_dif_each(&self, at: usize, interval: usize, guards: &mut [u64]) {
+        each(at, interval, guards, |range| {
+            self.crc16_t10_dif(0, range).into()
+        });
+    }
+
     /// The ones'-complement sum of the bytes of `range`, folded to 16 bits, not inverted.
     ///
     /// The bytes are summed as native-endian 16-bit words counted from the start of `range`, an odd
@@ -42,6 +50,27 @@ pub trait Data {
     /// The kernel's is `crc64_nvme()`: the inversions before and after are inside, so that what is
     /// returned is both a guard and the value to continue with.
     fn crc64_nvme(&self, crc: u64, range: Range<usize>) -> u64;
+
+    /// The NVMe CRC64 of each of `guards.len()` intervals of `interval` bytes, the first of which begins at
+    /// `at`.
+    fn crc64_nvme_each(&self, at: usize, interval: usize, guards: &mut [u64]) {
+        each(at, interval, guards, |range| self.crc64_nvme(0, range));
+    }
+}
+
+/// Computes the guards of intervals, one by one.
+#[inline]
+pub(super) fn each(
+    at: usize,
+    interval: usize,
+    guards: &mut [u64],
+    mut guard: impl FnMut(Range<usize>) -> u64,
+) {
+    let mut at = at;
+    for place in guards {
+        *place = guard(at..at + interval);
+        at += interval;
+    }
 }
 
 /// Memory that is ours alone, with portable implementations of the checksums.

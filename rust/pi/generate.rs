@@ -2,10 +2,10 @@
 
 //! Tuples for data that is about to be written.
 
-use core::{ops::Range, slice::ChunksExactMut};
+use core::{cmp::min, slice::ChunksExactMut};
 
 use super::{
-    data::Data,
+    data::{each, Data},
     error::{
         Incomplete,
         Overrun,
@@ -13,7 +13,7 @@ use super::{
     },
     format::{Checksum, Format},
     guard::Guard,
-    intervals::Intervals,
+    intervals::{Intervals, AT_ONCE},
     tuple::Tuple, //
 };
 
@@ -70,19 +70,21 @@ impl<'a> Generator<'a> {
             Checksum::Crc16T10Dif => self.fill_whole(
                 data,
                 whole,
-                |data, range| data.crc16_t10_dif(0, range).into(),
+                |data, at, interval, guards| data.crc16_t10_dif_each(at, interval, guards),
                 |tuple| tuple.to_t10(u16::to_be_bytes),
             ),
             Checksum::Ip => self.fill_whole(
                 data,
                 whole,
-                |data, range| (!data.ip_sum(range)).into(),
+                |data, at, interval, guards| {
+                    each(at, interval, guards, |range| (!data.ip_sum(range)).into())
+                },
                 |tuple| tuple.to_t10(u16::to_ne_bytes),
             ),
             Checksum::Crc64Nvme => self.fill_whole(
                 data,
                 whole,
-                |data, range| data.crc64_nvme(0, range),
+                |data, at, interval, guards| data.crc64_nvme_each(at, interval, guards),
                 Tuple::to_crc64,
             ),
         }
@@ -101,31 +103,37 @@ impl<'a> Generator<'a> {
     }
 
     /// Fills the tuples of the `whole` intervals that `data` begins with. Most data comes like this, so
-    /// it is a straight loop: the sum of an interval by `guard`, and one store of what `bytes` makes.
+    /// it is a straight loop: the sums of some intervals by `sum`, and one store for each of what `bytes`
+    /// makes.
     #[inline]
     fn fill_whole<D: Data + ?Sized, const N: usize>(
         &mut self,
         data: &D,
         whole: usize,
-        guard: impl Fn(&D, Range<usize>) -> u64,
+        sum: impl Fn(&D, usize, usize, &mut [u64]),
         bytes: impl Fn(Tuple) -> [u8; N],
     ) {
         let interval = self.intervals.format().interval();
         let app = self.tags.app;
         let mut reference = self.tags.reference.wrapping_add(self.intervals.index());
-        let mut at = 0;
-        for slot in self.slots.by_ref().take(whole) {
-            let tuple = Tuple {
-                guard: guard(data, at..at + interval),
-                app,
-                reference,
-            };
-            // A slot is a tuple long here.
-            if let Some(place) = slot.first_chunk_mut() {
-                *place = bytes(tuple);
+        let mut guards = [0; AT_ONCE];
+        let mut done = 0;
+        while done < whole {
+            let guards = &mut guards[..min(whole - done, AT_ONCE)];
+            sum(data, done * interval, interval, guards);
+            done += guards.len();
+            for (guard, slot) in guards.iter().zip(self.slots.by_ref()) {
+                let tuple = Tuple {
+                    guard: *guard,
+                    app,
+                    reference,
+                };
+                // A slot is a tuple long here.
+                if let Some(place) = slot.first_chunk_mut() {
+                    *place = bytes(tuple);
+                }
+                reference = reference.wrapping_add(1);
             }
-            at += interval;
-            reference = reference.wrapping_add(1);
         }
         self.intervals.skip(whole);
     }

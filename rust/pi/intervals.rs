@@ -19,6 +19,9 @@ use super::{
     guard::Guard, //
 };
 
+/// Intervals that are summed up at once: as many of 512 bytes as a page has.
+pub(super) const AT_ONCE: usize = 8;
+
 /// Splits the data that is pushed into intervals, and computes their guards.
 ///
 /// # Invariants

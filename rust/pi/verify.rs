@@ -2,10 +2,10 @@
 
 //! Comparing data with tuples that are there already.
 
-use core::{ops::Range, slice::ChunksExact};
+use core::{cmp::min, slice::ChunksExact};
 
 use super::{
-    data::Data,
+    data::{each, Data},
     error::{
         Incomplete,
         Overrun,
@@ -13,7 +13,7 @@ use super::{
     },
     format::{Checksum, Format},
     guard::Guard,
-    intervals::Intervals,
+    intervals::{Intervals, AT_ONCE},
     tuple::{
         Field,
         Tuple, //
@@ -136,21 +136,23 @@ impl<'a> Verifier<'a> {
             Checksum::Crc16T10Dif => self.compare_whole(
                 data,
                 whole,
-                |data, range| data.crc16_t10_dif(0, range).into(),
+                |data, at, interval, guards| data.crc16_t10_dif_each(at, interval, guards),
                 |tuple| Tuple::from_t10(tuple, u16::from_be_bytes),
                 report,
             ),
             Checksum::Ip => self.compare_whole(
                 data,
                 whole,
-                |data, range| (!data.ip_sum(range)).into(),
+                |data, at, interval, guards| {
+                    each(at, interval, guards, |range| (!data.ip_sum(range)).into())
+                },
                 |tuple| Tuple::from_t10(tuple, u16::from_ne_bytes),
                 report,
             ),
             Checksum::Crc64Nvme => self.compare_whole(
                 data,
                 whole,
-                |data, range| data.crc64_nvme(0, range),
+                |data, at, interval, guards| data.crc64_nvme_each(at, interval, guards),
                 Tuple::from_crc64,
                 report,
             ),
@@ -187,14 +189,14 @@ impl<'a> Verifier<'a> {
     }
 
     /// Compares the tuples of the `whole` intervals that `data` begins with. Most data comes like this,
-    /// so it is a straight loop: the sum of an interval by `guard`, and one load, of which `parse` makes
-    /// a tuple.
+    /// so it is a straight loop: the sums of some intervals by `sum`, and one load for each, of which
+    /// `parse` makes a tuple.
     #[inline]
     fn compare_whole<D: Data + ?Sized, const N: usize>(
         &mut self,
         data: &D,
         whole: usize,
-        guard: impl Fn(&D, Range<usize>) -> u64,
+        sum: impl Fn(&D, usize, usize, &mut [u64]),
         parse: impl Fn(&[u8; N]) -> Tuple,
         report: &mut impl FnMut(Mismatch),
     ) {
@@ -203,37 +205,43 @@ impl<'a> Verifier<'a> {
         let checks = self.checks;
         let reference = checks.reference.filter(|_| format.has_ref_tag());
         let mut index = self.intervals.index();
-        let mut at = 0;
-        for slot in self.slots.by_ref().take(whole) {
-            let range = at..at + interval;
-            // A slot is a tuple long here.
-            if let Some(actual) = slot.first_chunk().map(&parse) {
-                if checks.escapes && actual.is_escape(&format) {
-                    self.escaped += 1;
-                } else {
-                    let expected = Tuple {
-                        guard: match checks.guard {
-                            true => guard(data, range),
-                            false => actual.guard,
-                        },
-                        app: checks.app.unwrap_or(actual.app),
-                        reference: reference.map_or(actual.reference, |first| {
-                            format.ref_tag(first.wrapping_add(index))
-                        }),
-                    };
-                    if let Some(field) = first_difference(&expected, &actual) {
-                        self.mismatches += 1;
-                        report(Mismatch {
-                            interval: index,
-                            field,
-                            expected,
-                            actual,
-                        });
+        let mut guards = [0; AT_ONCE];
+        let mut done = 0;
+        while done < whole {
+            let guards = &mut guards[..min(whole - done, AT_ONCE)];
+            if checks.guard {
+                sum(data, done * interval, interval, guards);
+            }
+            done += guards.len();
+            for (guard, slot) in guards.iter().zip(self.slots.by_ref()) {
+                // A slot is a tuple long here.
+                if let Some(actual) = slot.first_chunk().map(&parse) {
+                    if checks.escapes && actual.is_escape(&format) {
+                        self.escaped += 1;
+                    } else {
+                        let expected = Tuple {
+                            guard: match checks.guard {
+                                true => *guard,
+                                false => actual.guard,
+                            },
+                            app: checks.app.unwrap_or(actual.app),
+                            reference: reference.map_or(actual.reference, |first| {
+                                format.ref_tag(first.wrapping_add(index))
+                            }),
+                        };
+                        if let Some(field) = first_difference(&expected, &actual) {
+                            self.mismatches += 1;
+                            report(Mismatch {
+                                interval: index,
+                                field,
+                                expected,
+                                actual,
+                            });
+                        }
                     }
                 }
+                index += 1;
             }
-            at += interval;
-            index += 1;
         }
         self.intervals.skip(whole);
     }

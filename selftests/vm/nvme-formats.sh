@@ -25,13 +25,15 @@
 # device: nvme-ns,drive=d5,nsid=5,shared=off,logical_block_size=512,physical_block_size=512,pi=1,pif=2,ms=64,pil=1
 # drive: if=none,id=d6,format=raw,file.driver=null-co,file.size=8M,file.read-zeroes=on,snapshot=on,discard=unmap
 # device: nvme-ns,drive=d6,nsid=6,shared=off,logical_block_size=4096,physical_block_size=4096,pi=3,pif=2,ms=16,pil=0
+# drive: if=none,id=d7,format=raw,file.driver=null-co,file.size=8M,file.read-zeroes=on,snapshot=on,discard=unmap
+# device: nvme-ns,drive=d7,nsid=7,shared=off,logical_block_size=512,physical_block_size=512,pi=1,pif=2,ms=16,pil=0
 
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=lib/formats.sh
 . "$vm/lib/formats.sh"
 
-namespaces=({1..6})
-((SELFTEST_SCALE == 1)) || namespaces=(2 4 5)
+namespaces=({1..7})
+((SELFTEST_SCALE == 1)) || namespaces=(2 4 5 7)
 
 # parameter NAME: of the namespace, as it was asked for above.
 parameter() {

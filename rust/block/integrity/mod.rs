@@ -70,6 +70,7 @@ mod writes;
 
 pub mod trace;
 
+pub(crate) use self::data::init;
 pub use self::{
     io::{Change, IoData, Private, Reread, Target},
     payload::Payload,
