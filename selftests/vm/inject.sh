@@ -130,7 +130,7 @@ for policy in optimistic copy; do
 		[ $tag = guard ] && sector=$((at + 7)) || sector=$((at + 6))
 		log_mark
 		must after $tag read $at 8
-		read_at $sector 1
+		read_at "$sector" 1
 		ok "$policy: $tag: a read is corrupt" is "$result" EILSEQ
 		ok "$policy: $tag: it counts as that" counted corrupt=1
 		ok "$policy: $tag: the log says so" log_says "sector $sector: read does not match: "

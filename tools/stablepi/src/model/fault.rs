@@ -95,10 +95,11 @@ impl Fault {
             ("SYSLOG_IDENTIFIER", "stablepi".to_string()),
         ];
         fields.extend(self.variables());
-        fields
+        let lines: Vec<_> = fields
             .iter()
-            .map(|(key, value)| format!("{key}={value}\n"))
-            .collect()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        lines.join("\n") + "\n"
     }
 
     /// The same for a program's environment.
