@@ -3,13 +3,13 @@
 //! Tuples that are wrong on purpose, so that people can rehearse what happens then.
 
 use super::{
-    message::{Injection, Tag, Way},
+    message::{Injection, Way},
     owners::major_minor,
     StablePi, //
 };
 use crate::{
     block::integrity::{Region, Spoil},
-    pi, //
+    pi::Field, //
 };
 use core::ops::Range;
 use kernel::{
@@ -32,27 +32,27 @@ const NOTHING: u32 = 0;
 
 /// A number for what is injected, which is not [`NOTHING`].
 fn code(injection: &Injection) -> u32 {
-    let tag = match injection.tag {
-        Tag::Guard => 0,
-        Tag::Reference => 1,
-        Tag::Application => 2,
+    let field = match injection.field {
+        Field::Guard => 0,
+        Field::Reference => 1,
+        Field::Application => 2,
     };
     let write = u32::from(injection.way == Way::Write);
-    1 | u32::from(injection.once) << 1 | write << 2 | tag << 3
+    1 | u32::from(injection.once) << 1 | write << 2 | field << 3
 }
 
-/// What has this number: the tag, and whether it is for one I/O only; nothing for the other way.
-fn decode(code: u32, way: Way) -> Option<(Tag, bool)> {
+/// What has this number: the field, and whether it is for one I/O only; nothing for the other way.
+fn decode(code: u32, way: Way) -> Option<(Field, bool)> {
     let armed_for = if code & 4 != 0 { Way::Write } else { Way::Read };
     if code == NOTHING || way != armed_for {
         return None;
     }
-    let tag = match code >> 3 {
-        0 => Tag::Guard,
-        1 => Tag::Reference,
-        _ => Tag::Application,
+    let field = match code >> 3 {
+        0 => Field::Guard,
+        1 => Field::Reference,
+        _ => Field::Application,
     };
-    Some((tag, code & 2 != 0))
+    Some((field, code & 2 != 0))
 }
 
 impl Inject {
@@ -76,9 +76,9 @@ impl Inject {
 
     /// What is wrong in the tuples of an I/O that goes this `way` and has these `sectors`, and for which
     /// sectors. What is for one I/O only is over then.
-    fn take(&self, way: Way, sectors: &Range<u64>) -> Option<(Tag, Range<u64>)> {
+    fn take(&self, way: Way, sectors: &Range<u64>) -> Option<(Field, Range<u64>)> {
         let armed = self.armed.load(Acquire);
-        let (tag, once) = decode(armed, way)?;
+        let (field, once) = decode(armed, way)?;
         let wrong = self.first.load(Relaxed)..self.end.load(Relaxed);
         if wrong.start >= sectors.end || sectors.start >= wrong.end {
             return None;
@@ -86,7 +86,7 @@ impl Inject {
         if once && self.armed.cmpxchg(armed, NOTHING, Relaxed).is_err() {
             return None;
         }
-        Some((tag, wrong))
+        Some((field, wrong))
     }
 }
 
@@ -106,11 +106,7 @@ impl StablePi {
             pr_notice!("stable-pi {major}:{minor}: nothing is wrong on purpose\n");
             return;
         };
-        let tag = match injection.tag {
-            Tag::Guard => "guard",
-            Tag::Reference => "reference",
-            Tag::Application => "application",
-        };
+        let field = injection.field.name();
         let way = match injection.way {
             Way::Read => "reads",
             Way::Write => "writes",
@@ -119,7 +115,7 @@ impl StablePi {
         let last = injection.sectors.end.saturating_sub(1);
         let end = if injection.once { ", once" } else { "" };
         pr_warn!(
-            "stable-pi {major}:{minor}: {tag} tags of {way} of sectors {first} to {last} are wrong \
+            "stable-pi {major}:{minor}: {field} tags of {way} of sectors {first} to {last} are wrong \
              on purpose{end}\n"
         );
     }
@@ -140,19 +136,12 @@ impl StablePi {
         let first = begin + region.sector.since(self.start());
         let last = first + u64::from(bytes >> 9);
         let below = |sector: u64| self.start().skip(sector.saturating_sub(begin));
-        region.spoiled(
-            inject
-                .take(way, &(first..last))
-                .map(|(tag, sectors)| Spoil {
-                    field: match tag {
-                        Tag::Guard => pi::Field::Guard,
-                        Tag::Reference => pi::Field::Reference,
-                        Tag::Application => pi::Field::Application,
-                    },
-                    read: way == Way::Read,
-                    first: below(sectors.start),
-                    end: below(sectors.end),
-                }),
-        )
+        let spoil = inject.take(way, &(first..last));
+        region.spoiled(spoil.map(|(field, sectors)| Spoil {
+            field,
+            read: way == Way::Read,
+            first: below(sectors.start),
+            end: below(sectors.end),
+        }))
     }
 }

@@ -9,6 +9,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub use pi;
+
 #[path = "args.rs"]
 pub mod args;
 

@@ -21,6 +21,7 @@ use super::args::{
     Policy,
     Switch, //
 };
+use crate::pi::Field;
 use core::ops::Range;
 
 /// What is asked for.
@@ -44,24 +45,13 @@ pub enum Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Injection {
     /// What is wrong in them.
-    pub tag: Tag,
+    pub field: Field,
     /// Whether those that a read brings, or those that are made for a write.
     pub way: Way,
     /// The sectors (of 512 bytes) of the mapped device that they are for.
     pub sectors: Range<u64>,
     /// Only the next I/O that has one of these sectors gets them.
     pub once: bool,
-}
-
-/// A tag in a tuple.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tag {
-    /// The guard tag.
-    Guard,
-    /// The reference tag.
-    Reference,
-    /// The application tag.
-    Application,
 }
 
 /// Which way an I/O goes.
@@ -176,16 +166,16 @@ impl Message {
 impl Injection {
     /// Takes the words behind `inject` apart; `None` is `off`.
     fn parse(words: &[&str]) -> Result<Option<Self>, Refusal> {
-        let (tag, way, first, rest) = match words {
+        let (field, way, first, rest) = match words {
             ["off"] => return Ok(None),
             ["off", ..] => return Err(Refusal::Extra),
-            [tag, way, first, rest @ ..] => (*tag, *way, *first, rest),
+            [field, way, first, rest @ ..] => (*field, *way, *first, rest),
             _ => return Err(Refusal::InjectWords),
         };
-        let tag = match tag {
-            "guard" => Tag::Guard,
-            "ref" => Tag::Reference,
-            "app" => Tag::Application,
+        let field = match field {
+            "guard" => Field::Guard,
+            "ref" => Field::Reference,
+            "app" => Field::Application,
             _ => return Err(Refusal::InjectTag),
         };
         let way = match way {
@@ -206,11 +196,11 @@ impl Injection {
         if first == end {
             return Err(Refusal::InjectSectors);
         }
-        if (tag, way) == (Tag::Application, Way::Read) {
+        if (field, way) == (Field::Application, Way::Read) {
             return Err(Refusal::InjectUnseen);
         }
         Ok(Some(Self {
-            tag,
+            field,
             way,
             sectors: first..end,
             once,
@@ -221,7 +211,7 @@ impl Injection {
         if !to.profile {
             return Err(Refusal::InjectWithoutProfile);
         }
-        if self.tag == Tag::Reference && !to.ref_tag {
+        if self.field == Field::Reference && !to.ref_tag {
             return Err(Refusal::InjectWithoutRefTag);
         }
         if self.sectors.start < to.sectors.start || self.sectors.end > to.sectors.end {

@@ -144,13 +144,20 @@ pub enum Field {
     Reference,
 }
 
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Field {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Guard => "guard",
             Self::Application => "app",
             Self::Reference => "ref",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -280,7 +280,7 @@ class Generator:
         """The words behind inject."""
         if self.chance(0.1):
             return ["off"]
-        return [self.pick(list(TAGS)), self.pick(WAYS), str(self.random.randrange(10000)),
+        return [self.pick(TAGS), self.pick(WAYS), str(self.random.randrange(10000)),
                 *self.pick([[], [str(self.random.randrange(100))]]), *self.pick([[], ["once"]])]
 
     def message(self):

@@ -26,7 +26,7 @@ BOOLS = ["on", "off"]
 KEYS = ["policy", "verify", "waits", "recheck", "trust", "learn", "app_tag", "passthrough", "inject"]
 VALUES = {"policy": POLICIES, "verify": BOOLS, "waits": SWITCHES, "recheck": SWITCHES,
           "trust": SWITCHES, "learn": BOOLS, "inject": BOOLS}
-TAGS = {"guard": "guard", "ref": "reference", "app": "application"}
+TAGS = ["guard", "ref", "app"]
 WAYS = ["read", "write"]
 LIVE = ["policy", "verify", "recheck", "learn"]
 COUNTERS = """writes intervals in_place copied copied_kernel copied_waits copied_cache
@@ -348,7 +348,7 @@ class Target:
             raise Refused(no_profile("inject"))
         if first < self.start or first + count > self.start + self.length:
             raise Refused(INJECT_BEYOND)
-        return (f"{TAGS[tag]} tags of {way}s of sectors {first} to {first + count - 1} are wrong on purpose"
+        return (f"{tag} tags of {way}s of sectors {first} to {first + count - 1} are wrong on purpose"
                 f"{', once' if once else ''}")
 
 

@@ -15,7 +15,8 @@ use filter::{
         Refusal,
         Switch, //
     },
-    message::{self, Injection, Message, Tag, Way},
+    message::{self, Injection, Message, Way},
+    pi::Field,
 };
 use proptest::prelude::*;
 
@@ -31,10 +32,10 @@ pub const SWITCHES: [(&str, Switch); 3] = [
     ("on", Switch::On),
     ("off", Switch::Off),
 ];
-pub const TAGS: [(&str, Tag); 3] = [
-    ("guard", Tag::Guard),
-    ("ref", Tag::Reference),
-    ("app", Tag::Application),
+pub const TAGS: [(&str, Field); 3] = [
+    ("guard", Field::Guard),
+    ("ref", Field::Reference),
+    ("app", Field::Application),
 ];
 pub const WAYS: [(&str, Way); 2] = [("read", Way::Read), ("write", Way::Write)];
 const BOOLS: [(&str, bool); 2] = [("on", true), ("off", false)];
@@ -164,7 +165,7 @@ fn inject_oracle(words: &[&str]) -> Result<Option<Injection>, message::Refusal> 
     if words.len() < 3 {
         return Err(message::Refusal::InjectWords);
     }
-    let tag = among(&TAGS, words[0]).ok_or(message::Refusal::InjectTag)?;
+    let field = among(&TAGS, words[0]).ok_or(message::Refusal::InjectTag)?;
     let way = among(&WAYS, words[1]).ok_or(message::Refusal::InjectWay)?;
     let once = words.len() > 3 && words.last() == Some(&"once");
     let numbers = &words[2..words.len() - usize::from(once)];
@@ -184,7 +185,7 @@ fn inject_oracle(words: &[&str]) -> Result<Option<Injection>, message::Refusal> 
         return Err(message::Refusal::InjectUnseen);
     }
     Ok(Some(Injection {
-        tag,
+        field,
         way,
         sectors: first..end as u64,
         once,
