@@ -69,6 +69,26 @@ protect
 ok "refused: where the table line does not allow it" refused "the table line does not say inject:on" guard read 8
 must unmap t
 
+protect inject:on
+must say guard read 8 8
+read_at 8 8
+ok "a tuple that asks for no check is not compared" is "$result" ok
+write_at 8 8
+read_at 8 8
+ok "(what has been written is)" is "$result" EILSEQ
+must dmsetup message t 0 verify off
+read_at 8 8
+ok "nor is one of a read that is not verified" is "$result" ok
+must unmap t
+protect passthrough inject:on
+must say guard write 16 8
+payload write /dev/mapper/t 16 8 --seed 1
+ok "tuples from above are left alone" is "$result" ok
+ok "so that nothing is wrong" counted
+write_at 16 8
+ok "(those of the target are not)" is "$result" EILSEQ
+must unmap t
+
 at=2048
 for policy in optimistic copy; do
 	[ $policy = copy ] && kept=retried=1 || kept='unstable=1 repaired=1'
