@@ -14,7 +14,7 @@ use super::{ours, say, say_json, status::segments, Outcome};
 use crate::cli;
 use crate::failure::Code;
 use crate::model::event::{parse_log, Event};
-use crate::model::fault::{Fault, Kind};
+use crate::model::fault::{Fault, Kind, Seen};
 use crate::model::stack::Dev;
 use crate::system::dm::{self, Id};
 use crate::system::interrupt;
@@ -23,28 +23,24 @@ use crate::system::log::Log;
 /// Seconds from one look to the next.
 const PAUSE: f64 = 1.0;
 
-/// What was seen of a device last.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    event_nr: u32,
-    corrupt: u64,
-}
-
 /// Waits for faults, and tells of each.
 pub fn run(args: &cli::Watch, json: bool) -> Outcome {
     interrupt::note();
-    let mut log = Log::from_now().context("the kernel log cannot be read; are you root?")?;
     let began = Instant::now();
-    let mut seen = HashMap::new();
+    let mut watch = Watch {
+        seen: HashMap::new(),
+        lines: HashMap::new(),
+        log: Log::from_now().context("the kernel log cannot be read; are you root?")?,
+    };
     for (_, dev) in ours(&args.names)? {
-        seen.insert(dev, look(dev)?);
+        watch.seen.insert(dev, look(dev)?);
     }
     let (mut count, mut corrupt) = (0, false);
     loop {
         let over = args
             .seconds
             .is_some_and(|s| began.elapsed().as_secs_f64() >= s);
-        for fault in faults(args, &mut seen, &mut log)? {
+        for fault in watch.faults(&args.names)? {
             count += 1;
             corrupt |= fault.kind == Kind::Corrupt;
             tell(args, &fault, json)?;
@@ -58,6 +54,50 @@ pub fn run(args: &cli::Watch, json: bool) -> Outcome {
     }
 }
 
+/// What is known of the devices.
+struct Watch {
+    /// By their last event.
+    seen: HashMap<Dev, Seen>,
+    /// The lines of the log since then that tell of a fault. The target writes them before it raises
+    /// the event.
+    lines: HashMap<Dev, Vec<Event>>,
+    log: Log,
+}
+
+impl Watch {
+    /// What there is since the last look.
+    fn faults(&mut self, names: &[String]) -> Result<Vec<Fault>> {
+        let devices = ours(names)?;
+        let is_there = |dev: &Dev| devices.iter().any(|(_, known)| known == dev);
+        self.seen.retain(|dev, _| is_there(dev));
+        self.lines.retain(|dev, _| is_there(dev));
+        // Counters first, so that the lines of what they count are there.
+        let now: Vec<_> = devices
+            .iter()
+            .filter_map(|(name, dev)| Some((name, *dev, look(*dev).ok()?)))
+            .collect();
+        while let Some(record) = self.log.next() {
+            if let Some(event) = parse_log(&record).filter(Kind::is_told_by) {
+                if let Some(dev) = event.dev {
+                    self.lines.entry(dev).or_default().push(event);
+                }
+            }
+        }
+        let mut faults = Vec::new();
+        for (name, dev, now) in now {
+            let before = self.seen.entry(dev).or_default();
+            if let Some(before) = now.since(*before) {
+                let lines = self.lines.remove(&dev).unwrap_or_default();
+                faults.push(Fault::new(name, &lines, now, before));
+            }
+            if now.event_nr != before.event_nr {
+                *before = now;
+            }
+        }
+        Ok(faults)
+    }
+}
+
 fn look(dev: Dev) -> Result<Seen> {
     Ok(Seen {
         event_nr: dm::info(Id::Dev(dev))?.event_nr,
@@ -66,44 +106,6 @@ fn look(dev: Dev) -> Result<Seen> {
             .map(|segment| segment.status.count("corrupt"))
             .sum(),
     })
-}
-
-/// What there is since the last look.
-fn faults(args: &cli::Watch, seen: &mut HashMap<Dev, Seen>, log: &mut Log) -> Result<Vec<Fault>> {
-    let devices = ours(&args.names)?;
-    seen.retain(|dev, _| devices.iter().any(|(_, known)| known == dev));
-    // Counters first, so that the lines of what they count are there.
-    let now: Vec<_> = devices
-        .iter()
-        .filter_map(|(name, dev)| Some((name, *dev, look(*dev).ok()?)))
-        .collect();
-    let mut events: HashMap<Dev, Vec<Event>> = HashMap::new();
-    while let Some(record) = log.next() {
-        if let Some((dev, event)) = parse_log(&record).and_then(|e| Some((e.dev?, e))) {
-            events.entry(dev).or_default().push(event);
-        }
-    }
-    let mut faults = Vec::new();
-    for (name, dev, now) in now {
-        let before = seen.insert(dev, now).unwrap_or_default();
-        if now.event_nr == before.event_nr {
-            continue;
-        }
-        let lines = events.remove(&dev).unwrap_or_default();
-        // Another table begins at 0, and so may the same one.
-        let counted = if now.corrupt < before.corrupt {
-            0
-        } else {
-            before.corrupt
-        };
-        faults.push(Fault::new(
-            name,
-            now.event_nr,
-            &lines,
-            (now.corrupt, counted),
-        ));
-    }
-    Ok(faults)
 }
 
 fn tell(args: &cli::Watch, fault: &Fault, json: bool) -> Result<()> {
