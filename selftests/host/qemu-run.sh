@@ -134,12 +134,14 @@ script_big='sleep 1000 & cat "$1/big"; echo via-stderr >/dev/stderr; echo from-g
 script_order='for ((i = 0; i < 300; i += 2)); do echo $i; echo $((i + 1)) >&2; done
 	echo old >"$1/live"; cat "$1/live" >/dev/null; echo ready >"$1/ready"
 	for ((i = 0; i < 600; i++)); do [ "$(<"$1/live")" = old ] || exit 1; sleep 0.1; done; exit 2'
+# The interrupt vectors of real mode, as the firmware has left them.
+script_vectors='od -A n -t x4 -v -N 64 /dev/mem | tr -d "\n" | sed "s/^/vectors/"; echo'
 script_disk='set -ex; modprobe scsi_debug dev_size_mb=64 dif=1 dix=1; test -b /dev/sda
 	cat /sys/block/sda/integrity/format
 	dd if=/dev/urandom of=/dev/sda bs=64k count=16 oflag=direct; dd if=/dev/sda bs=64k count=16 iflag=direct | wc -c
 	test -b /dev/nvme0n1; cat /sys/block/nvme0n1/integrity/format
 	bpftrace -e "BEGIN { printf(\"bpftrace runs\\n\"); exit() }"
-	dmsetup create x --table "0 8 zero"; test -b /dev/mapper/x
+	dmsetup create x --table "0 8 zero"; test -b /dev/mapper/x; '"$script_vectors"'
 	echo "WARNING: excused" >/dev/kmsg'
 script_time='for n in {1..6}; do
 		s=$EPOCHREALTIME; for ((i = 0; i < 5000; i++)); do :; done; e=$EPOCHREALTIME
@@ -164,11 +166,14 @@ for ((i = 0; i < 600; i++)); do
 	sleep 0.1
 done
 echo new >"$work/live"
-vm disk --allow 'WARNING: excused' --drive if=none,id=n,format=raw,file.driver=null-co,file.size=64M \
-	--device nvme,id=c,serial=1 --device nvme-ns,drive=n,ms=8,pi=1 -- sh -c "$script_disk"
+nvme=(--drive 'if=none,id=n,format=raw,file.driver=null-co,file.size=64M,file.read-zeroes=on')
+vm disk --allow 'WARNING: excused' "${nvme[@]}" --device nvme,id=c,serial=1 \
+	--device nvme-ns,drive=n,ms=8,pi=1 -- sh -c "$script_disk"
 vm crash -- sh -c 'echo started; echo c >/proc/sysrq-trigger; sleep 1000'
 vm hang --timeout 20 -- sleep 1000
-vm splat -- sh -c 'echo "BUG: a finding" >/dev/kmsg; echo 512 >/proc/sys/kernel/tainted; exit 3'
+# A disk to boot from, which the firmware does look into.
+vm splat "${nvme[@]}" --device nvme,id=c,serial=1,bootindex=9 --device nvme-ns,drive=n,ms=64,pi=1 -- \
+	sh -c "$script_vectors"'; echo "BUG: a finding" >/dev/kmsg; echo 512 >/proc/sys/kernel/tainted; exit 3'
 vm icount1 --icount -- bash -c "$script_time"
 vm icount2 --icount -- bash -c "$script_time"
 vm device --device there-is-no-such-device -- true
@@ -198,6 +203,10 @@ ok "disks and tools work, an excused finding passes" status disk 0
 ok "scsi_debug has protection information" has disk.out '^T10-DIF-TYPE1-CRC$'
 ok "direct reads and writes" has disk.out '^1048576$'
 ok "bpftrace" has disk.out '^bpftrace runs$'
+ok "the firmware has left the disks alone, and all interrupt vectors are there" \
+	has disk.out '^vectors( f000[0-9a-f]{4}){16}$'
+ok "control: where it looks into one, the timer's is gone" \
+	has splat.out '^vectors( [0-9a-f]{8}){8} (0000|ffff)[0-9a-f]{4} '
 ok "a crash is status 86" status crash 86
 ok "with the end of the log" has crash.err 'Kernel panic - not syncing: sysrq triggered crash'
 ok "and the output before it" is "$(<"$work/crash.out")" started
