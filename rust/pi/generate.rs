@@ -2,7 +2,10 @@
 
 //! Tuples for data that is about to be written.
 
-use core::{cmp::min, slice::ChunksExactMut};
+use core::{
+    cmp::min,
+    mem, //
+};
 
 use super::{
     data::{each, Data},
@@ -36,7 +39,8 @@ pub struct Tags {
 pub struct Generator<'a> {
     intervals: Intervals,
     tags: Tags,
-    slots: ChunksExactMut<'a, u8>,
+    /// The metadata of the intervals that are not complete.
+    slots: &'a mut [u8],
 }
 
 impl<'a> Generator<'a> {
@@ -53,7 +57,7 @@ impl<'a> Generator<'a> {
         Ok(Self {
             intervals: Intervals::new(format, metadata.len(), true)?,
             tags,
-            slots: metadata.chunks_exact_mut(format.metadata_size()),
+            slots: metadata,
         })
     }
 
@@ -95,7 +99,8 @@ impl<'a> Generator<'a> {
             slots,
         } = self;
         intervals.push(data, whole << format.interval_exp(), |index, guard| {
-            if let (Some(slot), Some(guard)) = (slots.next(), guard) {
+            let slot = take(slots, format.metadata_size());
+            if let Some(guard) = guard {
                 fill(&format, *tags, index, guard, slot);
             }
         });
@@ -114,24 +119,23 @@ impl<'a> Generator<'a> {
         bytes: impl Fn(Tuple) -> [u8; N],
     ) {
         let interval = self.intervals.format().interval();
+        let exp = self.intervals.format().interval_exp();
         let app = self.tags.app;
         let mut reference = self.tags.reference.wrapping_add(self.intervals.index());
         let mut guards = [0; AT_ONCE];
         let mut done = 0;
         while done < whole {
             let guards = &mut guards[..min(whole - done, AT_ONCE)];
-            sum(data, done * interval, interval, guards);
+            sum(data, done << exp, interval, guards);
             done += guards.len();
-            for (guard, slot) in guards.iter().zip(self.slots.by_ref()) {
+            let now = take(&mut self.slots, guards.len() * N);
+            for (guard, slot) in guards.iter().zip(now.chunks_exact_mut(N)) {
                 let tuple = Tuple {
                     guard: *guard,
                     app,
                     reference,
                 };
-                // A slot is a tuple long here.
-                if let Some(place) = slot.first_chunk_mut() {
-                    *place = bytes(tuple);
-                }
+                slot.copy_from_slice(&bytes(tuple));
                 reference = reference.wrapping_add(1);
             }
         }
@@ -148,6 +152,15 @@ impl<'a> Generator<'a> {
     pub fn finish(self) -> Result<u64, Incomplete> {
         self.intervals.finish()
     }
+}
+
+/// Takes so many bytes off the front, or all that there are.
+#[inline]
+fn take<'a>(bytes: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
+    let all = mem::take(bytes);
+    let (front, rest) = all.split_at_mut(min(len, all.len()));
+    *bytes = rest;
+    front
 }
 
 fn fill(format: &Format, tags: Tags, index: u64, guard: Guard, slot: &mut [u8]) {

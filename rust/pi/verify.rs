@@ -2,7 +2,7 @@
 
 //! Comparing data with tuples that are there already.
 
-use core::{cmp::min, slice::ChunksExact};
+use core::cmp::min;
 
 use super::{
     data::{each, Data},
@@ -12,7 +12,6 @@ use super::{
         SetupError, //
     },
     format::{Checksum, Format},
-    guard::Guard,
     intervals::{Intervals, AT_ONCE},
     tuple::{
         Field,
@@ -86,8 +85,6 @@ pub struct Summary {
     pub intervals: u64,
     /// Intervals that were reported.
     pub mismatches: u64,
-    /// Intervals that were skipped because their tuples ask for that.
-    pub escaped: u64,
 }
 
 /// Compares data that arrives in segments with its tuples, interval by interval.
@@ -97,9 +94,9 @@ pub struct Summary {
 pub struct Verifier<'a> {
     intervals: Intervals,
     checks: Checks,
-    slots: ChunksExact<'a, u8>,
+    /// The metadata of the intervals that are not complete.
+    slots: &'a [u8],
     mismatches: u64,
-    escaped: u64,
 }
 
 impl<'a> Verifier<'a> {
@@ -113,9 +110,8 @@ impl<'a> Verifier<'a> {
         Ok(Self {
             intervals: Intervals::new(format, metadata.len(), checks.guard)?,
             checks,
-            slots: metadata.chunks_exact(format.metadata_size()),
+            slots: metadata,
             mismatches: 0,
-            escaped: 0,
         })
     }
 
@@ -137,6 +133,7 @@ impl<'a> Verifier<'a> {
                 data,
                 whole,
                 |data, at, interval, guards| data.crc16_t10_dif_each(at, interval, guards),
+                |tuple| tuple.to_t10(u16::to_be_bytes),
                 |tuple| Tuple::from_t10(tuple, u16::from_be_bytes),
                 report,
             ),
@@ -146,6 +143,7 @@ impl<'a> Verifier<'a> {
                 |data, at, interval, guards| {
                     each(at, interval, guards, |range| (!data.ip_sum(range)).into())
                 },
+                |tuple| tuple.to_t10(u16::to_ne_bytes),
                 |tuple| Tuple::from_t10(tuple, u16::from_ne_bytes),
                 report,
             ),
@@ -153,6 +151,7 @@ impl<'a> Verifier<'a> {
                 data,
                 whole,
                 |data, at, interval, guards| data.crc64_nvme_each(at, interval, guards),
+                Tuple::to_crc64,
                 Tuple::from_crc64,
                 report,
             ),
@@ -163,87 +162,91 @@ impl<'a> Verifier<'a> {
             checks,
             slots,
             mismatches,
-            escaped,
         } = self;
         intervals.push(data, whole << format.interval_exp(), |index, guard| {
-            let Some(slot) = slots.next() else { return };
+            let slot = take(slots, format.metadata_size());
             let Some(actual) = Tuple::read(&format, slot) else {
                 return;
             };
-            if checks.escapes && actual.is_escape(&format) {
-                *escaped += 1;
-                return;
-            }
-            let expected = expect(&format, checks, index, guard, slot, actual);
-            if let Some(field) = first_difference(&expected, &actual) {
+            let guard = guard.map(|guard| guard.finish_with(slot, format.pi_offset()));
+            if let Some(mismatch) = compare(&format, checks, index, guard, actual) {
                 *mismatches += 1;
-                report(Mismatch {
-                    interval: index,
-                    field,
-                    expected,
-                    actual,
-                });
+                report(mismatch);
             }
         });
         Ok(())
     }
 
     /// Compares the tuples of the `whole` intervals that `data` begins with. Most data comes like this,
-    /// so it is a straight loop: the sums of some intervals by `sum`, and one load for each, of which
-    /// `parse` makes a tuple.
+    /// and most of it matches, so it is a straight loop: the sums of some intervals by `sum`, and for each
+    /// of them one comparison of its tuple with what `bytes` makes of what it should be. Only where one of
+    /// them differs does `parse` make tuples of them.
     #[inline]
     fn compare_whole<D: Data + ?Sized, const N: usize>(
         &mut self,
         data: &D,
         whole: usize,
         sum: impl Fn(&D, usize, usize, &mut [u64]),
+        bytes: impl Fn(Tuple) -> [u8; N],
         parse: impl Fn(&[u8; N]) -> Tuple,
         report: &mut impl FnMut(Mismatch),
     ) {
-        let format = *self.intervals.format();
-        let interval = format.interval();
-        let checks = self.checks;
+        let Self {
+            intervals,
+            checks,
+            slots,
+            mismatches,
+        } = self;
+        let format = *intervals.format();
+        let first = intervals.index();
         let reference = checks.reference.filter(|_| format.has_ref_tag());
-        let mut index = self.intervals.index();
+        // The bits that are compared. What has none that differ is no mismatch, be it an escape or not.
+        let compared = bytes(Tuple {
+            guard: if checks.guard { u64::MAX } else { 0 },
+            app: checks.app.map_or(0, |_| u16::MAX),
+            reference: reference.map_or(0, |_| u64::MAX),
+        });
+        let mut expected = Tuple {
+            guard: 0,
+            app: checks.app.unwrap_or(0),
+            reference: reference.unwrap_or(0).wrapping_add(first),
+        };
         let mut guards = [0; AT_ONCE];
         let mut done = 0;
         while done < whole {
             let guards = &mut guards[..min(whole - done, AT_ONCE)];
             if checks.guard {
-                sum(data, done * interval, interval, guards);
+                sum(
+                    data,
+                    done << format.interval_exp(),
+                    format.interval(),
+                    guards,
+                );
             }
-            done += guards.len();
-            for (guard, slot) in guards.iter().zip(self.slots.by_ref()) {
-                // A slot is a tuple long here.
-                if let Some(actual) = slot.first_chunk().map(&parse) {
-                    if checks.escapes && actual.is_escape(&format) {
-                        self.escaped += 1;
-                    } else {
-                        let expected = Tuple {
-                            guard: match checks.guard {
-                                true => *guard,
-                                false => actual.guard,
-                            },
-                            app: checks.app.unwrap_or(actual.app),
-                            reference: reference.map_or(actual.reference, |first| {
-                                format.ref_tag(first.wrapping_add(index))
-                            }),
-                        };
-                        if let Some(field) = first_difference(&expected, &actual) {
-                            self.mismatches += 1;
-                            report(Mismatch {
-                                interval: index,
-                                field,
-                                expected,
-                                actual,
-                            });
+            let now = take(slots, guards.len() * N);
+            let pairs = || guards.iter().zip(now.chunks_exact(N));
+            // No branch for each of them, since what differs is rare.
+            let same = pairs().fold(true, |same, (guard, slot)| {
+                expected.guard = *guard;
+                let as_expected = is_same(slot, &bytes(expected), &compared);
+                expected.reference = expected.reference.wrapping_add(1);
+                same & as_expected
+            });
+            if !same {
+                for ((guard, slot), index) in pairs().zip(first + done as u64..) {
+                    if let Some(slot) = slot.first_chunk() {
+                        let guard = checks.guard.then_some(*guard);
+                        let found = compare(&format, checks, index, guard, parse(slot));
+                        if let Some(mismatch) = found {
+                            *mismatches += 1;
+                            report(mismatch);
                         }
                     }
                 }
-                index += 1;
             }
+            done += guards.len();
         }
-        self.intervals.skip(whole);
+        intervals.skip(whole);
     }
 
     /// Ends the data. Metadata behind it does not matter.
@@ -255,30 +258,56 @@ impl<'a> Verifier<'a> {
         Ok(Summary {
             intervals: self.intervals.finish()?,
             mismatches: self.mismatches,
-            escaped: self.escaped,
         })
     }
 }
 
-/// The tuple that the checks ask for; where they ask for nothing, what is there.
-fn expect(
+/// Whether a tuple in memory is the same as another one in the bits of `mask`: by words, of which a tuple
+/// has one or two.
+#[inline]
+fn is_same<const N: usize>(slot: &[u8], other: &[u8; N], mask: &[u8; N]) -> bool {
+    let word = |tuple: &[u8], at: usize| {
+        let word = tuple.get(at..).and_then(|rest| rest.first_chunk());
+        word.map_or(0, |word| u64::from_ne_bytes(*word))
+    };
+    let differ = |at| (word(slot, at) ^ word(other, at)) & word(mask, at);
+    (0..N).step_by(8).fold(0, |bits, at| bits | differ(at)) == 0
+}
+
+/// Takes so many bytes off the front, or all that there are.
+#[inline]
+fn take<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
+    let (front, rest) = bytes.split_at(min(len, bytes.len()));
+    *bytes = rest;
+    front
+}
+
+/// Compares the tuple of an interval field by field. Without `guard` it was not summed up.
+#[inline(never)]
+fn compare(
     format: &Format,
     checks: &Checks,
-    index: u64,
-    guard: Option<Guard>,
-    slot: &[u8],
+    interval: u64,
+    guard: Option<u64>,
     actual: Tuple,
-) -> Tuple {
+) -> Option<Mismatch> {
+    if checks.escapes && actual.is_escape(format) {
+        return None;
+    }
     let reference = checks.reference.filter(|_| format.has_ref_tag());
-    Tuple {
-        guard: guard.map_or(actual.guard, |guard| {
-            guard.finish_with(slot, format.pi_offset())
-        }),
+    let expected = Tuple {
+        guard: guard.unwrap_or(actual.guard),
         app: checks.app.unwrap_or(actual.app),
         reference: reference.map_or(actual.reference, |first| {
-            format.ref_tag(first.wrapping_add(index))
+            format.ref_tag(first.wrapping_add(interval))
         }),
-    }
+    };
+    first_difference(&expected, &actual).map(|field| Mismatch {
+        interval,
+        field,
+        expected,
+        actual,
+    })
 }
 
 fn first_difference(expected: &Tuple, actual: &Tuple) -> Option<Field> {
