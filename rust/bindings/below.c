@@ -354,6 +354,12 @@ bool sp_below_defers(const struct sp_below *below)
 	return below->defers;
 }
 
+/* Whether what the disk is made of has changed since it was looked at. */
+static bool sp_is_old(const struct sp_disk *disk)
+{
+	return disk->slaves && READ_ONCE(disk->slaves->dir.rev) != disk->changes;
+}
+
 /*
  * What is below now, as SP_BELOW_ flags. Any context.
  *
@@ -382,7 +388,7 @@ unsigned int sp_below_now(struct sp_below *below, u64 profile)
 		const struct sp_disk *disk = &path->disks[i];
 		u64 its = sp_profile(disk->disk);
 
-		if (disk->slaves && READ_ONCE(disk->slaves->dir.rev) != disk->changes)
+		if (sp_is_old(disk))
 			old = true;
 		if (disk->mapped && !its)
 			passes = false;
@@ -405,24 +411,28 @@ static bool sp_is_frozen(struct gendisk *disk)
 }
 
 /*
- * Whether all disks below show @profile, as sp_below_now() has it. Sleeps while one of
- * their queues is frozen: its profile may be another one when it is not any more.
+ * Whether all disks below show @profile, as sp_below_now() has it, which it takes the place
+ * of. Sleeps while one of their queues is frozen: its profile may be another one when it is
+ * not any more.
  */
 bool sp_below_shows_thawed(struct sp_below *below, u64 profile)
 {
 	struct gendisk *frozen;
 	struct sp_path *path;
+	bool shows, old;
 	unsigned int i;
-	bool shows;
 
 	do {
 		frozen = NULL;
+		old = false;
 		rcu_read_lock();
 		path = rcu_dereference(below->path);
 		shows = path->known || !below->defers;
 		for (i = 0; i < path->n && !frozen; i++) {
 			struct gendisk *disk = path->disks[i].disk;
 
+			if (sp_is_old(&path->disks[i]))
+				old = true;
 			if (sp_is_frozen(disk)) {
 				get_device(disk_to_dev(disk));
 				frozen = disk;
@@ -431,6 +441,8 @@ bool sp_below_shows_thawed(struct sp_below *below, u64 profile)
 			}
 		}
 		rcu_read_unlock();
+		if (old)
+			schedule_work(&below->work);
 		if (frozen) {
 			wait_event(frozen->queue->mq_freeze_wq, !sp_is_frozen(frozen));
 			put_device(disk_to_dev(frozen));

@@ -232,12 +232,16 @@ impl StablePi {
         }
     }
 
+    /// Whether the device below was not what it was when the table was made, when it was looked at last.
+    fn is_changed(&self) -> bool {
+        self.changed.load(Relaxed)
+    }
+
     /// Says when the device below is not what it was when the table was made, and when it is again.
     fn look_below(&self, io: &Io<'_, Self, Submitting>) -> BelowNow {
         let below = self.below();
         let as_made = below.shows;
-        if self.changed.load(Relaxed) == as_made && self.changed.xchg(!as_made, Relaxed) == as_made
-        {
+        if self.is_changed() == as_made && self.changed.xchg(!as_made, Relaxed) == as_made {
             self.owners.report_below(self, as_made);
             io.raise_event();
         }
@@ -388,8 +392,7 @@ impl Target for StablePi {
             if !self.verifies() && bio.payload().is_none() {
                 return read::pass(io, &from);
             }
-            let below = self.look_below(&io);
-            return read::map(self, io, from, below.shows);
+            return read::map(self, io, from);
         }
         io.send(&self.region(sector))
     }

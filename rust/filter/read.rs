@@ -80,20 +80,25 @@ pub(super) fn pass(mut io: Io<'_, StablePi, Submitting>, from: &Region<'_>) -> M
 
 /// Sends a read that is to be verified, or has a payload, to where its data is.
 ///
-/// `as_made` says whether the device below shows the profile of the table. Without, there are no
-/// tuples, and the read ends unverified by the target or not at all.
+/// Where the device below does not show the profile of the table, there are no tuples, and the read
+/// ends unverified by the target or not at all.
 pub(super) fn map(
     filter: &StablePi,
     mut io: Io<'_, StablePi, Submitting>,
     from: Region<'_>,
-    as_made: bool,
 ) -> Mapped {
     let payload = io.bio().payload();
+    let from = from.optional();
     let ready = match payload {
-        _ if !as_made => Ok(false),
+        // It is asked whether the device shows the profile before the metadata is attached, so it is not
+        // asked here first.
         None => io.attach_read_metadata(&from),
+        Some(_) if !filter.below().shows => Ok(false),
         Some(_) => io.reserve(&from).map(|()| true),
     };
+    if ready != Ok(true) || filter.is_changed() {
+        filter.look_below(&io);
+    }
     match ready {
         Err(status) => return io.end(status),
         Ok(false) if payload.is_some() || filter.verify() == Verify::Required => {

@@ -113,6 +113,21 @@ for policy in auto copy; do
 	must unmap t
 done
 
+# Where there are only reads, they find out.
+must map t "0 $sectors stable-pi /dev/mapper/low 0"
+ok "only reads: what was written is read" holds_data 128
+seen=$(events)
+log_mark
+without_profile
+ok "only reads: without the profile, too" holds_data 128
+ok "only reads: the log says it" log_says "below does not show the profile that the table was made for"
+ok "only reads: there is an event" wait_for 10 happened "$seen"
+seen=$(events)
+with_profile
+ok "only reads: with the profile again" holds_data 128
+ok "only reads: there is another event" wait_for 10 happened "$seen"
+must unmap t
+
 # What cannot be without.
 must map t "0 $sectors stable-pi /dev/mapper/low 0 1 verify:on"
 without_profile
@@ -154,6 +169,19 @@ ok "two below: a write succeeds" write_at 0
 ok "two below: the status says it" says changed
 with_profile
 ok "two below: and is read" holds_data 0
+
+# A device that has come between later, as the reads have to find out by themselves.
+must map middle "0 $sectors linear $disk 0"
+below low linear /dev/mapper/middle 0
+ok "three below, only reads: what was written is read" holds_data 0
+sleep 1
+below middle flakey "$disk" 0 100 0
+verified=$(status_of t reads_verified)
+ok "three below, only reads: without the profile, too" holds_data 0
+ok "three below, only reads: but not verified" is "$(status_of t reads_verified)" "$verified"
+below middle linear "$disk" 0
+with_profile
+must unmap middle
 must unmap t
 must unmap high
 

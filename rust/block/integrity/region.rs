@@ -74,6 +74,15 @@ impl<'a> Region<'a> {
         Self { spoil, ..self }
     }
 
+    /// The same place, for a read without a payload from above: it goes on without metadata where there is
+    /// none.
+    pub fn optional(self) -> Self {
+        Self {
+            required: false,
+            ..self
+        }
+    }
+
     /// The same place with the tags and checks of a payload from above.
     pub fn with(self, payload: &Payload) -> Self {
         Self {
