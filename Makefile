@@ -99,6 +99,7 @@ bench:
 	@qemu/setup kernel loads
 	@qemu/build
 	@$(MAKE) --no-print-directory tools
+	@qemu/enter cargo build --quiet --release --locked -p profile
 	@tools/bench $(if $(filter quick,$(BENCH)),--quick,$(BENCH))
 
 .PHONY: check

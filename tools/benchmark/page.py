@@ -80,6 +80,34 @@ def waits(result):
                  for row in result["rewrite"]])
 
 
+def functions(result, operation):
+    """A row for each group of functions, and their sum."""
+    rows = result["where"][operation]
+    devices = list(next(iter(rows.values())))
+    sums = {device: sum(row[device] for row in rows.values()) for device in devices}
+    return grid([label(operation)] + devices, [[name] + [f"{row[device]:.0f}" for device in devices]
+                                               for name, row in list(rows.items()) + [("all", sums)]])
+
+
+def processors(result):
+    """What dm and stable-pi do, on one processor and on several."""
+    rows = []
+    for row in result["processors"]:
+        if row["device"] != "disk":
+            rows.append([f"{row['device']}, {label(row['operation'])}", str(row["jobs"])] +
+                        [f"{row[layer][key]:.{digits}f}" for layer in ("dm", "ours")
+                         for key, digits in (("instructions", 0), ("locked", 1), ("shared_reads", 1), ("shared_writes", 1))])
+    return grid(["device", "processors", "dm", "locked", "reads", "writes", "stable-pi", "locked", "reads", "writes"], rows)
+
+
+def show_profile(result):
+    """For who reads no page."""
+    if "where" in result:
+        for operation in result["where"]:
+            print("\n" + functions(result, operation), end="")
+        print("\n" + processors(result), end="", flush=True)
+
+
 def missed(result):
     """The bars, those that are missed first."""
     judged = sorted(bars.judged(result), key=lambda pair: bars.met(*pair))
@@ -128,7 +156,7 @@ def files(result):
     judged = list(bars.judged(result))
     words = {"date": f"{date.day} {date:%B %Y}", "kernel": result["kernel"].split("+")[0],
              "bars": len(judged), "missed": sum(not bars.met(*pair) for pair in judged)}
-    makers = {"missed": missed, "added": added, "shares": shares, "waits": waits}
+    makers = {"missed": missed, "added": added, "shares": shares, "waits": waits, "processors": processors}
     out = [HEAD.format(**words)]
     for title, text in SECTIONS:
         out.append(f"{title}\n{'=' * len(title)}\n\n")
@@ -140,6 +168,8 @@ def files(result):
                 out.append(instructions(result, name[6:]) + "\n")
             elif name.startswith("moved "):
                 out.append(f"The first row, measured again at the end, had moved by {moved(result, name[6:])} % at most.\n\n")
+            elif name.startswith("where "):
+                out.append(functions(result, name[6:]) + "\n")
             elif name.startswith("further "):
                 out.append(further(result, name[8:]) + "\n")
             elif name in makers:

@@ -21,6 +21,7 @@ mod queue;
 mod random;
 mod readback;
 mod report;
+mod steady;
 mod storm;
 mod tally;
 mod target;
@@ -53,6 +54,7 @@ enum Load {
     Hold(hold::Args),
     Fork(fork::Args),
     Report(report::Args),
+    Steady(steady::Args),
     Storm(storm::Args),
 }
 
@@ -99,6 +101,7 @@ fn run(load: Load) -> Result<()> {
         Load::Hold(args) => print(&hold::run(&args)?),
         Load::Fork(args) => print(&fork::run(&args)?),
         Load::Report(args) => report::run(&args),
+        Load::Steady(args) => print(&steady::run(&args)?),
         Load::Storm(args) => print(&storm::run(&args)?),
     }
 }
