@@ -99,7 +99,8 @@ impl<'a> Generator<'a> {
             slots,
         } = self;
         intervals.push(data, whole << format.interval_exp(), |index, guard| {
-            let slot = take(slots, format.metadata_size());
+            let (slot, rest) = cut(mem::take(slots), format.metadata_size());
+            *slots = rest;
             if let Some(guard) = guard {
                 fill(&format, *tags, index, guard, slot);
             }
@@ -128,7 +129,8 @@ impl<'a> Generator<'a> {
             let guards = &mut guards[..min(whole - done, AT_ONCE)];
             sum(data, done << exp, interval, guards);
             done += guards.len();
-            let now = take(&mut self.slots, guards.len() * N);
+            let (now, rest) = cut(mem::take(&mut self.slots), guards.len() * N);
+            self.slots = rest;
             for (guard, slot) in guards.iter().zip(now.chunks_exact_mut(N)) {
                 let tuple = Tuple {
                     guard: *guard,
@@ -154,13 +156,11 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// Takes so many bytes off the front, or all that there are.
+/// So many bytes, or all that there are, and the rest.
 #[inline]
-fn take<'a>(bytes: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
-    let all = mem::take(bytes);
-    let (front, rest) = all.split_at_mut(min(len, all.len()));
-    *bytes = rest;
-    front
+fn cut(bytes: &mut [u8], len: usize) -> (&mut [u8], &mut [u8]) {
+    let len = min(len, bytes.len());
+    bytes.split_at_mut(len)
 }
 
 fn fill(format: &Format, tags: Tags, index: u64, guard: Guard, slot: &mut [u8]) {
