@@ -89,14 +89,14 @@ pub(super) fn map(
 ) -> Mapped {
     let payload = io.bio().payload();
     let from = from.optional();
+    // The device is asked at the last moment, when the payload is attached or let through; here only where
+    // it was not as made when it was asked last.
     let ready = match payload {
-        // It is asked whether the device shows the profile before the metadata is attached, so it is not
-        // asked here first.
+        _ if filter.is_changed() && !filter.look_below(&io).shows => Ok(false),
         None => io.attach_read_metadata(&from),
-        Some(_) if !filter.below().shows => Ok(false),
         Some(_) => io.reserve(&from).map(|()| true),
     };
-    if ready != Ok(true) || filter.is_changed() {
+    if ready != Ok(true) {
         filter.look_below(&io);
     }
     match ready {

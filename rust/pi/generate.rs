@@ -93,18 +93,14 @@ impl<'a> Generator<'a> {
             ),
         }
 
-        let Self {
-            intervals,
-            tags,
-            slots,
-        } = self;
-        intervals.push(data, whole << format.interval_exp(), |index, guard| {
-            let (slot, rest) = cut(mem::take(slots), format.metadata_size());
-            *slots = rest;
-            if let Some(guard) = guard {
-                fill(&format, *tags, index, guard, slot);
-            }
-        });
+        self.intervals
+            .push(data, whole << format.interval_exp(), |index, guard| {
+                let (slot, rest) = cut(mem::take(&mut self.slots), format.metadata_size());
+                self.slots = rest;
+                if let Some(guard) = guard {
+                    fill(&format, self.tags, index, guard, slot);
+                }
+            });
         Ok(())
     }
 

@@ -157,23 +157,18 @@ impl<'a> Verifier<'a> {
             ),
         }
 
-        let Self {
-            intervals,
-            checks,
-            slots,
-            mismatches,
-        } = self;
-        intervals.push(data, whole << format.interval_exp(), |index, guard| {
-            let slot = take(slots, format.metadata_size());
-            let Some(actual) = Tuple::read(&format, slot) else {
-                return;
-            };
-            let guard = guard.map(|guard| guard.finish_with(slot, format.pi_offset()));
-            if let Some(mismatch) = compare(&format, checks, index, guard, actual) {
-                *mismatches += 1;
-                report(mismatch);
-            }
-        });
+        self.intervals
+            .push(data, whole << format.interval_exp(), |index, guard| {
+                let slot = take(&mut self.slots, format.metadata_size());
+                let Some(actual) = Tuple::read(&format, slot) else {
+                    return;
+                };
+                let guard = guard.map(|guard| guard.finish_with(slot, format.pi_offset()));
+                if let Some(mismatch) = compare(&format, &self.checks, index, guard, actual) {
+                    self.mismatches += 1;
+                    report(mismatch);
+                }
+            });
         Ok(())
     }
 
@@ -191,14 +186,8 @@ impl<'a> Verifier<'a> {
         parse: impl Fn(&[u8; N]) -> Tuple,
         report: &mut impl FnMut(Mismatch),
     ) {
-        let Self {
-            intervals,
-            checks,
-            slots,
-            mismatches,
-        } = self;
-        let format = *intervals.format();
-        let first = intervals.index();
+        let (format, checks) = (*self.intervals.format(), self.checks);
+        let first = self.intervals.index();
         let reference = checks.reference.filter(|_| format.has_ref_tag());
         // The bits that are compared. What has none that differ is no mismatch, be it an escape or not.
         let compared = bytes(Tuple {
@@ -223,7 +212,7 @@ impl<'a> Verifier<'a> {
                     guards,
                 );
             }
-            let now = take(slots, guards.len() * N);
+            let now = take(&mut self.slots, guards.len() * N);
             let pairs = || guards.iter().zip(now.chunks_exact(N));
             // No branch for each of them, since what differs is rare.
             let same = pairs().fold(true, |same, (guard, slot)| {
@@ -236,9 +225,9 @@ impl<'a> Verifier<'a> {
                 for ((guard, slot), index) in pairs().zip(first + done as u64..) {
                     if let Some(slot) = slot.first_chunk() {
                         let guard = checks.guard.then_some(*guard);
-                        let found = compare(&format, checks, index, guard, parse(slot));
+                        let found = compare(&format, &checks, index, guard, parse(slot));
                         if let Some(mismatch) = found {
-                            *mismatches += 1;
+                            self.mismatches += 1;
                             report(mismatch);
                         }
                     }
@@ -246,7 +235,7 @@ impl<'a> Verifier<'a> {
             }
             done += guards.len();
         }
-        intervals.skip(whole);
+        self.intervals.skip(whole);
     }
 
     /// Ends the data. Metadata behind it does not matter.

@@ -173,9 +173,11 @@ ok "two below: and is read" holds_data 0
 # A device that has come between later, as the reads have to find out by themselves: the status would
 # look, too.
 must map middle "0 $sectors linear $disk 0"
+must trace_on -- 'r:looked sp_below_look'
 below low linear /dev/mapper/middle 0
 ok "three below, only reads: what was written is read" holds_data 0
-sleep 1
+ok "three below, only reads: a worker looks" wait_for 30 grep -q ' looked: ' "$tracing/trace"
+trace_off
 seen=$(events)
 below middle flakey "$disk" 0 100 0
 ok "three below, only reads: without the profile, too" holds_data 0

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 const LINE: u32 = 6;
 
 /// A piece of code that QEMU translates as one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Block {
     /// Where it begins.
     pub address: u64,
@@ -24,7 +24,7 @@ pub struct Block {
 }
 
 /// Accesses of one processor, from one block, to one line.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct Accesses {
     reads: u64,
     writes: u64,

@@ -2,8 +2,9 @@
 
 //! A plugin of QEMU that counts what the processors of a guest do, between two marks.
 //!
-//! A program of the guest executes [`code::MARK`] (`loads steady`), which does nothing else; the first begins a
-//! section, the second ends it, and so on. Of each section the plugin writes, in lines of words:
+//! A program of the guest (`loads steady`) executes [`code::MARK`], which does nothing else; the
+//! first begins a section, the second ends it, and so on. Of each section the plugin writes, in
+//! lines of words:
 //!
 //! - `section NUMBER`, from 1;
 //! - `user INSTRUCTIONS`, of all programs;
