@@ -13,7 +13,8 @@ DM = "device mapper"
 PROGRAM = "the program"
 GROUPS = [
     (CRC, re.compile(r"crc|fpu_"), None),
-    (OURS, None, {"stable_pages"}),
+    # With what of Rust is in the kernel itself: here nobody else calls that.
+    (OURS, re.compile("^(_R|rust_helper_)"), {"stable_pages"}),
     (DM, None, {"dm_mod"}),
     # Nobody else here copies between scatterlists.
     ("the disk (scsi_debug)", re.compile(r"^_*sg_(miter|copy|page_iter|pcopy)"), {"scsi_debug"}),

@@ -64,7 +64,7 @@ the scheduler.
 """),
     ("Several processors", """\
 The same, with one thread and with one on each of four processors, each with a piece of the disk of its own. The
-table has, for an I/O, the instructions of ``dm_mod`` and of ``stable-pi``; how many of those lock the bus; and how
+table has, for an I/O, the instructions of ``dm_mod`` and of ``stable-pi``, with the kernel's own Rust; how many of those lock the bus; and how
 often they read and write lines of 64 bytes that are shared: that I/Os of several processors touch, and somebody
 writes. ``stable-pi`` calls functions of the kernel, which are not in it; with one processor they are in the tables
 above. On the disk alone all of this is 0. scsi_debug has a lock for all of its store, for which the processors
